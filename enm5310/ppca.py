@@ -4,11 +4,14 @@ With z ~ N(0, I_q) and e ~ N(0, I_p) everything the VAE approximates has a close
 maximum and the posterior (Tipping & Bishop 1999).
 """
 
+import math
 from typing import NamedTuple
 
 import autograd.numpy as np
 
 from enm5310 import pca
+
+LOG_2PI = math.log(2 * math.pi)  # a Python float, so that float32 stays float32
 
 
 class PPCA(NamedTuple):
@@ -47,7 +50,7 @@ def log_likelihood(ppca, X):
     RW = R @ W
     mahalanobis = (np.sum(R**2, axis=1) - np.sum(RW * np.linalg.solve(M, RW.T).T, axis=1)) / s2  # K^-1 by Woodbury
     log_det = (p - q) * np.log(s2) + np.linalg.slogdet(M)[1]  # |K| = s2^(p-q) |M|
-    return -0.5 * (p * np.log(2 * np.pi) + log_det + mahalanobis)
+    return -0.5 * (p * LOG_2PI + log_det + mahalanobis)
 
 
 def max_log_likelihood(variances, q):
@@ -57,7 +60,7 @@ def max_log_likelihood(variances, q):
     """
     p = len(variances)
     s2 = np.mean(variances[q:])
-    return -0.5 * (p * np.log(2 * np.pi) + np.sum(np.log(variances[:q])) + (p - q) * np.log(s2) + p)
+    return -0.5 * (p * LOG_2PI + np.sum(np.log(variances[:q])) + (p - q) * np.log(s2) + p)
 
 
 def posterior(ppca, X):

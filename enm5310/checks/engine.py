@@ -88,7 +88,7 @@ class Trial:
         """The student's answer for these arguments in the form ``like`` (see answers.fit), or Wrong."""
         args = copy.deepcopy(args)
         try:
-            with captured(self._printed):
+            with captured(self._printed), np.errstate(divide="warn", over="warn", invalid="warn"):
                 out, changed = self._call(name, args)
         except NotImplementedError as why:
             if type(why) is not NotImplementedError:  # IPython's refusal of input() is a subclass
@@ -175,8 +175,10 @@ class Exercise:
             state = "right" if not t.failed else "partly right" if points else "wrong"
         first = next((t.failed[words] for words in self.parts if words in t.failed), None)
         mistake = self.named(t.calls) if t.failed and not isinstance(first, (Raised, Unwritten)) else None
-        parts = tuple(Part(w, weight, str(t.failed[w]) if w in t.failed else None) for w, weight in self.parts.items())
-        return Verdict(state, points, parts, mistake or (first and str(first)), mistake, seed, tuple(printed))
+        whys = {words: str(why) for words, why in t.failed.items()}
+        parts = tuple(Part(words, weight, whys.get(words)) for words, weight in self.parts.items())
+        message, printed = mistake or (first and str(first)), tuple(dict.fromkeys(printed))
+        return Verdict(state, points, parts, message, mistake, seed, printed)
 
     def named(self, calls):
         """The known mistake that gives exactly these answers on the recorded inputs, up to the allowed freedom."""

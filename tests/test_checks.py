@@ -1,0 +1,233 @@
+"""Proof obligations of every exercise: right answers pass, wrong ones are named, mutants die, junk earns nothing."""
+
+import ast
+import importlib
+import inspect
+import sys
+
+import numpy as np
+import pytest
+
+from enm5310.checks import CheckFailed, NotAttempted
+from enm5310.checks.engine import PRACTICE_SEED, in_kernel
+from tests import notebooks
+from tests.mutants import mutants
+
+EXERCISES = notebooks.every_exercise()
+every_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: f"{e.id} {e.name}")
+SEEDS = range(1000, 1200)
+
+
+def proof(exercise):
+    """The hand-written proof material of the exercise's part."""
+    return importlib.import_module(f"tests.exercises.part{exercise.id.split('.')[0]}")
+
+
+def judge(exercise, functions, seed):
+    functions = functions if isinstance(functions, dict) else dict(zip(exercise.of, as_tuple(functions), strict=True))
+    return exercise.judge(in_kernel(functions), seed)
+
+
+def as_tuple(functions):
+    return functions if isinstance(functions, tuple) else (functions,)
+
+
+@every_exercise
+def test_reference_solution_is_right_on_every_seed(exercise):
+    for seed in [PRACTICE_SEED, *SEEDS]:
+        verdict = judge(exercise, notebooks.reference(exercise), seed)
+        assert verdict.state == "right" and verdict.points == exercise.max_points, (seed, verdict)
+
+
+@every_exercise
+def test_at_least_three_other_algorithms_are_right_on_every_seed(exercise):
+    variants = proof(exercise).VARIANTS[exercise.name]
+    assert len(variants) >= 3
+    for variant in variants:
+        for seed in [PRACTICE_SEED, *SEEDS]:
+            verdict = judge(exercise, variant, seed)
+            assert verdict.state == "right", (variant, seed, verdict)
+
+
+def assert_mistakes_are_named(exercise, seeds):
+    assert len({say for say, _, _ in exercise.known}) >= 4
+    for say, of, wrong in exercise.known:
+        for seed in seeds:
+            verdict = judge(exercise, {**notebooks.reference(exercise), of: wrong}, seed)
+            assert verdict.state in ("wrong", "partly right") and verdict.mistake == say, (say, seed, verdict)
+            assert verdict.points < exercise.max_points
+
+
+@every_exercise
+def test_known_mistakes_fail_and_are_named(exercise):
+    assert_mistakes_are_named(exercise, [PRACTICE_SEED, *SEEDS[:12]])
+
+
+@pytest.mark.slow
+@every_exercise
+def test_known_mistakes_fail_and_are_named_on_every_seed(exercise):
+    assert_mistakes_are_named(exercise, SEEDS)
+
+
+@every_exercise
+def test_the_same_misconception_by_another_route_gets_the_same_name(exercise):
+    routes = proof(exercise).ROUTES.get(exercise.name, [])
+    assert routes or not any(exercise._canon.values()), "an exercise with a canon needs a pair"
+    for wrong, piece in routes:
+        for seed in [PRACTICE_SEED, *SEEDS[:20]]:
+            verdict = judge(exercise, wrong, seed)
+            assert verdict.mistake and piece in verdict.mistake, (piece, seed, verdict)
+
+
+@every_exercise
+def test_mutants_of_the_solution_die(exercise):
+    equivalent = proof(exercise).EQUIVALENT.get(exercise.name, {})
+    setup = notebooks.reference(exercise)[exercise.of[0]].__globals__
+    made = list(mutants(notebooks.solution_cell(exercise)))
+    survivors = [what for what, mutant in made if survives(exercise, mutant, dict(setup))]
+    assert len(made) >= 4
+    assert set(survivors) == set(equivalent), "each survivor is listed with its reason, and nothing else is"
+
+
+def survives(exercise, mutant, scope):
+    try:
+        notebooks.run(mutant, scope, name="<mutant>")
+    except Exception:  # does not even define the function
+        return False
+    functions = {name: scope[name] for name in exercise.of}
+    return any(judge(exercise, functions, seed).state == "right" for seed in (PRACTICE_SEED, 1000, 1001))
+
+
+# -------------------- answers that nobody computed --------------------
+
+
+def trivial(exercise):
+    """Answers of the right shape without a thought: the functions get the recorded right answer only for its form."""
+    rng = np.random.default_rng(0)
+
+    def like_right(make):
+        def wrap(right):
+            return lambda *args: _map(make, right(*args))
+
+        return {name: wrap(f) for name, f in notebooks.reference(exercise).items()}
+
+    yield "zeros", like_right(np.zeros_like)
+    yield "ones", like_right(np.ones_like)
+    yield "random numbers", like_right(lambda a: rng.normal(size=np.shape(a)))
+    yield "an identity", like_right(lambda a: np.eye(*np.shape(a)) if np.ndim(a) == 2 else np.ones_like(a))
+    yield "its first argument", {name: lambda *args: args[0] for name in exercise.of}
+    yield "its arguments", {name: lambda *args: args for name in exercise.of}
+
+
+def _map(make, out):
+    if isinstance(out, tuple):
+        return tuple(_map(make, item) for item in out)
+    return make(np.asarray(out, dtype=float))
+
+
+@every_exercise
+def test_trivial_answers_earn_nothing(exercise):
+    for words, functions in trivial(exercise):
+        for seed in (PRACTICE_SEED, 1000, 1001):
+            verdict = judge(exercise, functions, seed)
+            assert verdict.points == 0 and verdict.state == "wrong", (words, verdict)
+
+
+def replaced(exercise, answer):
+    return {name: lambda *args: answer for name in exercise.of}
+
+
+def raises(*args):
+    raise ValueError("oh no")
+
+
+BAD = {
+    "text": ("forty-two", "text"),
+    "None": (None, "None"),
+    "NaN": (float("nan"), None),
+    "complex": (1 + 2j, "complex"),
+    "ragged": ([[1.0, 2.0], [3.0]], None),
+    "an object": (object(), "object"),
+    "a function": (np.sum, "function"),
+    "huge": (np.broadcast_to(0.0, (10**6, 10**6)), "numbers"),
+    "a masked array": (np.ma.array([1.0, 2.0], mask=[0, 1]), "masked"),
+    "an array of objects": (np.array([1, "a", None], dtype=object), "objects"),
+    "a huge whole number": (10**400, None),
+}
+
+
+@every_exercise
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_answers_get_one_clear_line(exercise, kind):
+    answer, piece = BAD[kind]
+    verdict = judge(exercise, replaced(exercise, answer), PRACTICE_SEED)
+    assert verdict.state == "wrong" and verdict.points == 0
+    assert "\n" not in verdict.message and exercise.of[0] in verdict.message
+    assert piece is None or piece in verdict.message
+
+
+@every_exercise
+def test_an_exception_names_itself_and_the_line(exercise):
+    scope = notebooks.run("def f(*args):\n    x = 1\n    return x.shape[99]\n")
+    verdict = judge(exercise, {name: scope["f"] for name in exercise.of}, PRACTICE_SEED)
+    assert verdict.state == "wrong"
+    assert f"{exercise.of[0]} raised AttributeError" in verdict.message
+    assert "line 3: `return x.shape[99]`" in verdict.message
+
+
+@every_exercise
+def test_the_starter_is_not_attempted(exercise):
+    def stub(*args):
+        raise NotImplementedError
+
+    assert judge(exercise, {name: stub for name in exercise.of}, PRACTICE_SEED).state == "not attempted"
+    with pytest.raises(NotAttempted):
+        exercise(*[stub] * len(exercise.of))
+
+
+@every_exercise
+def test_a_wrong_shape_says_both_shapes(exercise):
+    verdict = judge(exercise, replaced(exercise, np.zeros((2, 3, 5))), PRACTICE_SEED)
+    assert verdict.state == "wrong" and "expected" in verdict.message
+
+
+# -------------------- the declarations --------------------
+
+
+@every_exercise
+def test_declarations_are_complete(exercise):
+    assert len(exercise.hints) >= 2 and exercise.title and exercise.slide
+    assert sum(exercise.parts.values()) == exercise.max_points > 0
+    for name in exercise.answers:
+        module, _, attribute = name.rpartition(".")
+        assert callable(getattr(importlib.import_module(module), attribute)), name
+    for _say, of, _ in exercise.known:
+        assert of in exercise.of
+
+
+def test_ids_are_unique_and_in_order():
+    ids = [tuple(int(i) for i in e.id.split(".")) for e in EXERCISES]
+    assert ids == sorted(set(ids))
+
+
+def test_checks_import_no_mathematics():
+    """Rule 4: a check never calls the library's own implementation, so it may not even import it."""
+    for part in notebooks.PARTS:
+        for node in ast.walk(ast.parse(inspect.getsource(notebooks.checks(part)))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{a.name}" for a in node.names]
+            for name in names:
+                top = name.split(".")[0]
+                assert top in {"numpy", "autograd", *sys.stdlib_module_names} or name.startswith(ALLOWED), name
+
+
+ALLOWED = ("enm5310.checks.", "enm5310.datasets")
+
+
+@every_exercise
+def test_a_failing_check_shows_its_report_in_place_of_a_traceback(exercise):
+    with pytest.raises(CheckFailed) as failed:
+        exercise(*replaced(exercise, None).values())
+    lines = failed.value._render_traceback_()
+    assert exercise.id in lines[0] and "Traceback" not in "".join(lines)
