@@ -1,0 +1,232 @@
+"""The command ``enm5310``.  Exit codes: 0 ok, 1 something failed its check, 2 usage or environment.
+
+Every error is one line that names the problem and the next step.  What a command does lies elsewhere (``practice``,
+``start``, ``release``, ``doctor``) and is imported when it is called, so that the command itself starts at once.
+"""
+
+import difflib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from enm5310 import __version__
+from enm5310.practice import Problem
+
+app = typer.Typer(
+    invoke_without_command=True, pretty_exceptions_enable=False,
+    rich_markup_mode="rich" if sys.stdout.isatty() else None,  # no boxes in a pipe
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+data = typer.Typer(invoke_without_command=True, help="What data are packaged, cached or can be fetched.")
+app.add_typer(data, name="data")
+
+
+WHAT = "Notebooks, folders, or parts such as 1 or 01_pca; when left out, all exercises of the course folder."
+ID = "An exercise, such as 1.2 or covariance."
+
+
+@app.callback()
+def course(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+):
+    """Variational auto-encoders from scratch: lectures, exercises that explain what is wrong, and their checks."""
+    if version:
+        print(f"enm5310 {__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+    else:
+        return
+    raise typer.Exit(0)
+
+
+@app.command()
+def start(
+    dir: Annotated[Path | None, typer.Option(help="Where to put the course.  [default: ./enm5310-course]")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="JupyterLab's port.")] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+):
+    """Copy the course into a folder of yours (edited files are kept) and open it in JupyterLab."""
+    from enm5310 import start
+
+    folder = (dir or start.folder_here()).expanduser()
+    port = start.free_port(port)
+    print(f"The course is in {folder.resolve()}", *_copied(start.copy(folder)), sep="\n", flush=True)
+    with start.ended_by_signals():
+        lab = start.launch(folder, port, browser=not no_browser)
+        try:
+            start.wait(lab)
+            print(f"JupyterLab is at {lab.url}\nStop it with Ctrl-C.", flush=True)
+            lab.process.wait()
+        except KeyboardInterrupt:
+            print("\nStopping JupyterLab; your files stay where they are.", flush=True)
+        finally:
+            start.stop(lab)
+
+
+def _copied(done):
+    counts = {"new": done.new, "updated": done.updated, "kept as you edited them": done.kept}
+    told = ", ".join(f"{len(names)} {words}" for words, names in counts.items() if names)
+    yield f"Files: {told or 'all as they were'}"
+    yield from (f"! {name} has a newer version: rename yours and start again to get it" for name in done.outdated)
+
+
+@app.command()
+def check(
+    what: Annotated[list[str] | None, typer.Argument(metavar="[PATH or PART]...", help=WHAT)] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the verdicts to this file, too.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="For each cell and each check.")] = 30,
+    memory: Annotated[float, typer.Option(min=0.25, metavar="GIB", help="For a notebook, on Linux.")] = 4,
+):
+    """Run the checks of your notebooks in a separate process: what is right, what is not, and why."""
+    _writable(json)
+    from enm5310.practice import checking, runner
+
+    code, problems = checking.check(what, runner.Limits(seconds=timeout, memory=int(memory * 2**30)), json)
+    for problem in problems:
+        _failed(problem)
+    return code
+
+
+@app.command()
+def progress():
+    """How far you are: the exercises as last checked, and a bar per part."""
+    from enm5310.practice import checking
+
+    _tell(checking.show_progress())
+
+
+@app.command()
+def hint(id: Annotated[str, typer.Argument(metavar="ID", help=ID)]):
+    """The next hint for an exercise; each call goes one step further."""
+    from enm5310.practice import checking
+
+    _tell(checking.show_hint(_exercise(id)))
+
+
+@app.command()
+def solution(id: Annotated[str, typer.Argument(metavar="ID", help=ID)]):
+    """The worked solution, once yours is right or after the last hint."""
+    from enm5310.practice import checking
+
+    _tell(checking.show_solution(_exercise(id)))
+
+
+@app.command()
+def release(what: Annotated[list[str] | None, typer.Argument(metavar="[PART]...", help="All when left out.")] = None):
+    """For authors: solutions/ to exercises/ through nbgrader, after every solution has earned full marks."""
+    from enm5310 import release
+    from enm5310.practice import places
+
+    root = release.clone()
+    parts = [places.part_called(word) for word in what or []] or release.parts_here(root)
+    if None in parts:
+        raise Problem(f"there is no part {what[parts.index(None)]}; there are {', '.join(release.parts_here(root))}")
+    for part in parts:
+        release.release(root, part, lambda words: print(words, flush=True))
+    print(f"released to {root / 'exercises'}")
+
+
+@data.callback()
+def data_list(context: typer.Context):
+    """What is packaged, cached, and can be fetched."""
+    if context.invoked_subcommand is None:
+        list_data()
+
+
+@data.command("list")
+def list_data():
+    """All data sets: packaged, cached or not, size, licence."""
+    from enm5310 import datasets
+
+    for e in datasets.available():
+        print(f"{e.name:<14} {e.state:<11} {e.size / 1e6:>7.1f} MB  {e.licence}")
+    print(f"cache: {datasets.get_data_home()}")
+
+
+@data.command("fetch")
+def fetch_data(name: Annotated[str, typer.Argument(help="One of those that `enm5310 data list` names.")]):
+    """Download a data set into the cache, once; later calls need no network."""
+    from enm5310 import datasets
+
+    try:
+        datasets.fetch(name)
+    except ValueError as why:
+        raise Problem(str(why)) from None
+    except OSError as why:
+        raise Problem(" ".join(str(why).split())) from None
+    where = next(e for e in datasets.available() if e.name == name.replace("-", "_"))
+    print(f"{where.name}: {where.state} in {where.where}")
+
+
+@app.command()
+def doctor():
+    """What the course needs and what is found, one line each, with the fix."""
+    from enm5310 import doctor
+
+    found = []
+    for f in doctor.findings():
+        found.append(f)
+        print(f"{'!' if f.fix else ' '} {f.what:<16} {f.found}" + (f"; {f.fix}" if f.fix else ""), flush=True)
+    if not doctor.can_work(found):
+        raise Problem("the course cannot be worked like this: mend the lines that start with !")
+    print("All is well: `enm5310 start` opens the course.")
+
+
+# -------------------- around the commands --------------------
+
+
+def _exercise(id):
+    """The exercise of this id or name; Problem names near ones."""
+    from enm5310.practice import plan
+
+    known = {word: e for part in plan.parts() for e in plan.exercises(part) for word in (e.id, e.name)}
+    if id not in known:
+        near = difflib.get_close_matches(id, known, n=3, cutoff=0.5)
+        raise Problem(f"there is no exercise {id}" + (f"; did you mean {' or '.join(near)}?" if near else
+                                                      ": `enm5310 progress` lists them"))  # fmt: skip
+    return known[id]
+
+
+def _writable(json):
+    """Finds out before the work whether the verdicts can be written, and guards notebooks against a slip."""
+    if json is None:
+        return
+    if json.suffix == ".ipynb":
+        raise Problem(f"--json {json} would overwrite a notebook: name another file, such as verdicts.json")
+    if json.is_dir() or not json.absolute().parent.is_dir() or not os.access(json.absolute().parent, os.W_OK):
+        raise Problem(f"--json {json} cannot be written there: name a file in a folder that exists")
+
+
+def _tell(notes):
+    for note in notes:
+        print(f"! {note}", file=sys.stderr, flush=True)
+
+
+UsageError = typer.BadParameter.__base__  # click's, wherever this version of Typer keeps it
+
+
+def main():
+    """Entry point: runs the command and turns every error into one line and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        code = app(standalone_mode=False) or 0
+    except Problem as why:
+        code = _failed(str(why))
+    except UsageError as why:
+        code = _failed(f"{why.format_message().rstrip('.')} (`enm5310 --help` lists what there is)")
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except OSError as why:  # a full disk, a folder that vanished: none of it is worth a traceback
+        code = _failed(f"{why.filename or 'the system'}: {why.strerror or why}")
+    sys.exit(code)
+
+
+def _failed(words):
+    print(f"enm5310: {words}", file=sys.stderr)
+    return 2

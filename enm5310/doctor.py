@@ -1,0 +1,111 @@
+"""``enm5310 doctor``: what the course needs and what it finds, one line each, with the fix."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import sys
+import sysconfig
+from pathlib import Path
+from typing import NamedTuple
+
+import enm5310
+from enm5310.practice.places import shown
+
+NEEDED = ("numpy", "autograd", "matplotlib")
+LAB = ("jupyterlab", "ipykernel", "nbgrader", "anywidget")
+
+
+class Finding(NamedTuple):
+    what: str
+    found: str
+    fix: str = ""  # empty when all is well
+    needed: bool = False  # whether the course can be worked without it
+
+
+def findings():
+    """All findings, in the order in which the course meets them."""
+    yield python()
+    yield Finding("enm5310", f"{enm5310.__version__} in {Path(enm5310.__file__).parent}")
+    yield from (package(name, "enm5310") for name in NEEDED)
+    yield from (package(name, "enm5310[lab]") for name in LAB)
+    yield jupyter_command()
+    yield kernelspec()
+    yield gpu()
+    yield fonts()
+    yield from data()
+
+
+def can_work(found):
+    """Whether the course can be worked: nothing needed is amiss."""
+    return not any(f.needed and f.fix for f in found)
+
+
+def python():
+    fix = "" if sys.version_info >= (3, 11) else "install Python 3.11 or newer"
+    return Finding("Python", f"{platform.python_version()} in {sys.prefix}", fix, True)
+
+
+def package(name, source):
+    """An installed package and its version; found by its metadata, so nothing heavy is imported."""
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, "not found", f"pip install '{source}'", True)
+    return Finding(name, version, needed=True)
+
+
+def jupyter_command():
+    """`enm5310 start` needs no command on the PATH; a terminal does."""
+    suffix = ".exe" if os.name == "nt" else ""
+    command = Path(sysconfig.get_path("scripts")) / f"jupyter{suffix}"
+    return Finding("jupyter command", str(command)) if command.is_file() else Finding(
+        "jupyter command", "not found", f"{Path(sys.executable).name} -m jupyterlab does the same")  # fmt: skip
+
+
+def kernelspec():
+    """The kernel that all notebooks of the course name."""
+    if importlib.util.find_spec("jupyter_client") is None:
+        return Finding("kernel python3", "not found", "pip install 'enm5310[lab]'", True)
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    try:
+        return Finding("kernel python3", KernelSpecManager().get_kernel_spec("python3").resource_dir, needed=True)
+    except NoSuchKernel:
+        return Finding("kernel python3", "not found", "python -m ipykernel install --sys-prefix", True)
+
+
+def gpu():
+    """A CUDA device that CuPy can use; the course never needs one."""
+    if importlib.util.find_spec("cupy") is None:
+        return Finding("GPU", "CuPy not found: the CPU is used")
+    try:
+        import cupy
+
+        if not cupy.cuda.is_available():
+            return Finding("GPU", f"CuPy {cupy.__version__}, no CUDA device: the CPU is used")
+        name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+        return Finding("GPU", f"{name}, CuPy {cupy.__version__}")
+    except Exception as why:  # a broken driver raises whatever it likes
+        return Finding("GPU", f"CuPy does not work ({str(why).splitlines()[0][:80]}): the CPU is used")
+
+
+def fonts():
+    """The DejaVu fonts that come with matplotlib: pictures look the same everywhere."""
+    spec = importlib.util.find_spec("matplotlib")
+    folder = spec and Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
+    found = sorted(folder.glob("DejaVu*.ttf")) if folder else []
+    fix = "" if found else "pip install --force-reinstall matplotlib"
+    return Finding("fonts", f"{len(found)} DejaVu fonts of matplotlib" if found else "not found", fix)
+
+
+def data():
+    """The cache folder, whether it can be written, and what is in it."""
+    from enm5310 import datasets
+
+    home = datasets.get_data_home()
+    there = next(folder for folder in (home, *home.parents) if folder.exists())
+    fix = "" if os.access(there, os.W_OK) else "set the environment variable ENM5310_DATA to a folder of yours"
+    yield Finding("data cache", str(shown(home)), fix)
+    states = [f"{e.name} ({e.state})" for e in datasets.available()]
+    yield Finding("data sets", ", ".join(states))

@@ -1,0 +1,106 @@
+"""Stochastic gradient descent: pure update rules, minibatches, and one training loop for every model of the course.
+
+An update rule takes (params, gradient, state) and returns new (params, state); params may be any nesting of lists,
+tuples and dicts of arrays.  Everything here *minimises*: to maximise an ELBO, minimise its negative.
+"""
+
+from typing import NamedTuple
+
+import autograd.numpy as np
+
+from enm5310.nets import tree_map
+
+
+def sgd(params, gradient, state=None, lr=0.01, momentum=0.0):
+    """v <- momentum v - lr g,  theta <- theta + v: new (params, v); state=None starts with v = 0.
+
+    Source: Polyak (1964), heavy ball; Robbins & Monro (1951) for momentum = 0.
+    """
+    v = tree_map(np.zeros_like, params) if state is None else state
+    v = tree_map(lambda v, g: momentum * v - lr * g, v, gradient)
+    return tree_map(lambda theta, v: theta + v, params, v), v
+
+
+class Moments(NamedTuple):
+    """What Adam remembers: running means of the gradient and of its square, and the number of steps."""
+
+    m: list
+    v: list
+    t: int
+
+
+def adam(params, gradient, state=None, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    """theta <- theta - lr m_hat / (sqrt(v_hat) + eps): new (params, Moments); state=None starts with m = v = 0.
+
+    m and v start at zero and are therefore too small at first; dividing by 1 - beta^t makes them unbiased.
+    Source: Kingma & Ba (2015), algorithm 1.
+    """
+    m, v, t = state or Moments(tree_map(np.zeros_like, params), tree_map(np.zeros_like, params), 0)
+    t = t + 1
+    m = tree_map(lambda m, g: beta1 * m + (1 - beta1) * g, m, gradient)
+    v = tree_map(lambda v, g: beta2 * v + (1 - beta2) * g * g, v, gradient)
+    c1, c2 = 1 - beta1**t, 1 - beta2**t  # m_hat = m / c1, v_hat = v / c2
+    params = tree_map(lambda theta, m, v: theta - lr * (m / c1) / (np.sqrt(v / c2) + eps), params, m, v)
+    return params, Moments(m, v, t)
+
+
+def minibatches(n, size, rng):
+    """The indices 0..n-1, shuffled, in arrays of `size` (the last may be shorter): each sample exactly once per epoch.
+
+    Raises ValueError when n or size is not positive.
+    """
+    if n < 1 or size < 1:
+        raise ValueError(f"n is {n} and size {size}; an epoch needs at least one sample and batches of at least one")
+    order = rng.permutation(n)
+    return (order[i : i + size] for i in range(0, n, size))
+
+
+class Run(NamedTuple):
+    """A training run: the parameters it ended with and the objective of every step."""
+
+    params: list
+    values: np.ndarray  # (steps,)
+    stopped: bool  # by the callback or the stop button, before the batches ran out
+
+
+def train(value_and_gradient, params, batches, update=adam, callback=None, lr=1e-3):
+    """Minimise by params, state = update(params, gradient, state, lr) over the batches; the Run.
+
+    value_and_gradient(params, batch, t) gives the objective on one batch and its gradient, nested like params, at
+    step t = 0, 1, ...; batches is any iterable, `epochs` for instance; lr is a number or a function of t.
+    callback(t, params, value) is called before each update and stops the run by returning True.  KeyboardInterrupt
+    (the stop button) ends it too: either way you get what has been learned.
+    Raises ValueError when the objective is not finite: everything after would be NaN.
+    """
+    values, state, stopped = [], None, False
+    try:
+        for t, batch in enumerate(batches):
+            with np.errstate(over="ignore", invalid="ignore"):  # it ends below, in an error that names the step
+                value, gradient = value_and_gradient(params, batch, t)
+            values.append(_finite(value, t))
+            if callback is not None and callback(t, params, values[-1]):
+                stopped = True
+                break
+            params, state = update(params, gradient, state, float(lr(t) if callable(lr) else lr))
+    except KeyboardInterrupt:
+        stopped = True
+    return Run(params, np.array(values), stopped)
+
+
+def epochs(n, size, rng, count):
+    """The minibatches of `count` passes over n samples, each pass in a new order."""
+    return (batch for _ in range(count) for batch in minibatches(n, size, rng))
+
+
+def warm_up(steps, beta=1.0):
+    """t -> beta min(1, t / steps): a weight that grows from 0 to beta over the first steps and stays there.
+
+    For the KL of a VAE: the decoder learns to use z before z is taxed.  Source: Bowman et al. (2016).
+    """
+    return lambda t: beta * min(1.0, t / steps)
+
+
+def _finite(value, t):
+    if not np.isfinite(value):
+        raise ValueError(f"the objective is {value} at step {t}; lower the learning rate, or look for NaN in the data")
+    return float(value)

@@ -1,0 +1,14 @@
+"""A student's notebook, checked away from the notebook: in a process of its own, which may hang, crash or flood.
+
+    places      which notebooks are meant, and which course folder they belong to
+    notebook    a file becomes code cells, or one line that says why not
+    plan        code cells become steps: run this cell, judge that exercise here
+    child       the other process: runs the steps, says what came of each
+    runner      this process: gives the child its steps, watches the clock, starts anew after a step that was fatal
+    progress    what is remembered between two calls
+    screens     how all this looks in a terminal
+"""
+
+
+class Problem(Exception):
+    """Something the user has to mend; the message is one line that names the problem and the next step."""

@@ -1,0 +1,91 @@
+// Sliders over frames that Python drew: nothing is computed here, a slider's position only looks a frame up.
+// One ES module, two hosts: JupyterLab through anywidget (render) and any HTML page without a kernel (mountStatic).
+
+// Where a frame stands in the list: the positions are the digits of its number, the last slider the fastest.
+export const frameIndex = (at, sizes) => at.reduce((index, digit, d) => index * sizes[d] + digit, 0);
+
+export const stateText = (at, sliders) => sliders.map((s, d) => `${s.label} = ${s.values[at[d]]}`).join(", ");
+
+export const altText = (alt, state) => `${alt}: ${state}`;
+
+// Equal pieces of different frames are stored once, in the pool.
+export const pieces = (ids, pool) => ids.map((id) => pool[id]).join("");
+
+function element(tag, attributes, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function slider({ label, values }, onInput) {
+  const input = element("input", {
+    type: "range", min: 0, max: values.length - 1, step: 1,
+    "data-lm-suppress-shortcuts": "true", // on the input itself: JupyterLab would take its arrow keys
+  });
+  const value = element("span", { class: "enm-value", "aria-hidden": "true" }); // the input's aria-valuetext says it
+  const row = element("div", { class: "enm-slider" },
+    element("label", {}, element("span", { class: "enm-name" }, label), input), value);
+  input.addEventListener("input", () => onInput(Number(input.value)));
+  const set = (position) => {
+    input.value = position;
+    input.setAttribute("aria-valuetext", values[position]);
+    value.textContent = values[position];
+  };
+  return { row, set };
+}
+
+function drawPanel(panel, alt, markup) {
+  if (panel.tagName === "IMG") {
+    panel.src = `data:image/png;base64,${markup}`;
+    panel.alt = alt;
+  } else {
+    panel.querySelector("[data-layer]").innerHTML = markup; // markup that Python made, with every label escaped
+    panel.setAttribute("aria-label", alt);
+  }
+}
+
+// Brings a poster to life: its pictures stay, sliders take the place of the line that names the state shown.
+// Returns a function that moves all sliders; onMove hears of the reader's moves.
+export function mount(figure, { sliders, start, frames, pool, alts, texts }, onMove = () => {}) {
+  const at = [...start];
+  const panels = [...figure.querySelectorAll("[data-panel]")];
+  const readout = figure.querySelector(".enm-readout");
+  const rows = sliders.map((s, d) => slider(s, (position) => {
+    at[d] = position;
+    show();
+    onMove([...at]);
+  }));
+  function show() {
+    const index = frameIndex(at, sliders.map((s) => s.values.length));
+    const state = stateText(at, sliders);
+    rows.forEach((row, d) => row.set(at[d]));
+    panels.forEach((panel, p) => drawPanel(panel, altText(alts[p], state), pieces(frames[index][p], pool)));
+    if (readout && readout.textContent !== texts[index]) readout.textContent = texts[index];
+  }
+  figure.querySelector(".enm-state").replaceWith(element("div", { class: "enm-sliders" }, ...rows.map((r) => r.row)));
+  figure.setAttribute("data-live", "");
+  show();
+  return (moved) => {
+    moved.forEach((position, d) => { at[d] = position; });
+    show();
+  };
+}
+
+// Ids come from content, so equal figures on one page share theirs: each script takes the first that is not live yet.
+export function mountStatic(key, payload) {
+  const figure = document.querySelector(`[data-enm-frames="${key}"]:not([data-live])`);
+  if (figure) mount(figure, payload);
+}
+
+// The position lives on the front end's model: views of one output move together, the kernel is never asked.
+function render({ model, el }) {
+  el.innerHTML = model.get("poster");
+  const move = mount(el.firstElementChild, model.get("payload"), (at) => model.set("at", at));
+  const follow = () => move(model.get("at"));
+  follow();
+  model.on("change:at", follow);
+  return () => model.off("change:at", follow);
+}
+
+export default { render };

@@ -1,0 +1,296 @@
+"""Frames in a real browser: live by mouse and keyboard in a plain page, in JupyterLab and in exported HTML.
+
+The figure under test is the lecture's: digits above their reconstructions from k principal components, beside the scree
+curve; its numbers are computed here, its pictures are read back from the screen by the browser itself.
+"""
+
+import base64
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from enm5310.widgets.frames import frames
+
+pytestmark = pytest.mark.browser
+PRIORITY = '--NbConvertBase.display_data_priority=["text/html", "image/png", "text/plain"]'
+
+X = load_digits().data / 16
+_, S, VT = np.linalg.svd(X - X.mean(0))
+LAM = S**2 / len(X)
+KS = [1, 2, 5, 10, 30]
+
+
+def error(k):
+    """Mean squared reconstruction error from k components, by projecting."""
+    residual = (X - X.mean(0)) - (X - X.mean(0)) @ VT[:k].T @ VT[:k]
+    return (residual**2).sum(1).mean()
+
+
+def digits(k):
+    """Ten digits above their reconstructions, dark on white, (18, 90)."""
+    hats = X.mean(0) + (X[:10] - X.mean(0)) @ VT[:k].T @ VT[:k]
+    rows = [np.hstack([np.pad(x.reshape(8, 8), ((0, 1), (0, 1))) for x in part]) for part in (X[:10], hats)]
+    return (255 * (1 - np.vstack(rows).clip(0, 1))).round().astype(np.uint8)
+
+
+def scree(k):
+    j = np.arange(1, 65)
+    return {
+        "lines": {"eigenvalue": (j, LAM)},
+        "marks": {"k": (k, LAM[k - 1])},
+        "xlabel": "component",
+        "ylabel": "variance",
+    }
+
+
+def readout(k):
+    return f"k = {k}: error {error(k):.4f} = discarded eigenvalues {LAM[k:].sum():.4f}"
+
+
+def pca_figure():
+    alts = ["ten digits above their reconstructions", "eigenvalues in decreasing order, the k-th marked"]
+    return frames({"k": KS}, lambda k: (digits(k), scree(k)), text=readout, alt=alts, scale=5, caption="What k keeps")
+
+
+def gauss_figure():
+    z = np.linspace(-4, 4, 81)
+    density = lambda mu, s: np.exp(-((z - mu) ** 2) / 2 / s**2) / s / np.sqrt(2 * np.pi)  # noqa: E731
+    draw = lambda mu, s: {"x": z, "lines": {"q": density(mu, s), "p": density(0, 1)}, "xlabel": "z"}  # noqa: E731
+    words = {"alt": "densities q and p", "text": lambda mu, s: f"KL {np.log(1 / s) + (s**2 + mu**2 - 1) / 2:.3f} nats"}
+    return frames({"mu": [-2, 0, 2], "s": [0.5, 1, 2]}, draw, labels={"s": "σ"}, start={"mu": 0, "s": 1}, **words)
+
+
+def write(path, *figures):
+    """A page as a site would have it: dark where the reader's system is dark."""
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Frames</title>'
+    scheme = '<meta name="color-scheme" content="light dark">'
+    body = "".join(figure.to_html() for figure in figures)
+    path.write_text(f'<!doctype html><html lang="en">{head}{scheme}<main>{body}</main></html>', encoding="utf-8")
+    return path.as_uri()
+
+
+def picture(image):
+    """The pixels that an <img> shows, drawn and read by the browser."""
+    url = image.evaluate("""async (img) => {
+        await img.decode();
+        const canvas = document.createElement("canvas");
+        [canvas.width, canvas.height] = [img.naturalWidth, img.naturalHeight];
+        canvas.getContext("2d").drawImage(img, 0, 0);
+        return canvas.toDataURL();
+    }""")
+    with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as shown:
+        return np.asarray(shown.convert("L"))
+
+
+def check_pca(figure, k):
+    """The figure on the page is the frame of k: picture, moving mark, readout, names for who cannot see it."""
+    state = f"k = {k}"
+    np.testing.assert_array_equal(picture(figure.get_by_role("img", name=f"their reconstructions: {state}")), digits(k))
+    paths = figure.get_by_role("img", name=f"the k-th marked: {state}").locator("svg path")
+    box = "path => { const b = path.getBBox(); return [b.x, b.width]; }"
+    (curve, length), (mark, size) = (paths.nth(i).evaluate(box) for i in range(2))
+    assert abs((mark + size / 2 - curve) / length - (k - 1) / 63) < 0.1 / 63  # the curve runs from component 1 to 64
+    assert figure.get_by_role("status").inner_text() == readout(k)
+    slider = figure.get_by_role("slider", name="k", exact=True)
+    assert slider.get_attribute("aria-valuetext") == str(k)
+    assert figure.locator(".enm-value").inner_text() == str(k)
+
+
+def drag(page, slider, fraction):
+    """Takes the thumb where it is and lets it go at a fraction of the track."""
+    slider.scroll_into_view_if_needed()
+    box, now = slider.bounding_box(), slider.evaluate("x => x.value / x.max")
+    x = lambda f: box["x"] + 8 + f * (box["width"] - 16)  # the thumb is 16 pixels wide  # noqa: E731
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(x(now), y)
+    page.mouse.down()
+    page.mouse.move(x((now + fraction) / 2), y)
+    page.mouse.move(x(fraction), y)
+    page.mouse.up()
+
+
+def by_keyboard_and_mouse(page, figure):
+    """Plays the figure from its start through every way to move it."""
+    check_pca(figure, 1)
+    slider = figure.get_by_role("slider", name="k", exact=True)
+    slider.focus()
+    for key, k in ("ArrowRight", 2), ("ArrowUp", 5), ("ArrowLeft", 2), ("End", 30), ("Home", 1), ("ArrowRight", 2):
+        page.keyboard.press(key)
+        check_pca(figure, k)
+    for fraction, k in (0.75, 10), (1, 30), (0.5, 5):
+        drag(page, slider, fraction)
+        check_pca(figure, k)
+
+
+# -------------------- a page without a kernel --------------------
+
+
+def test_plain_page_is_live(page, tmp_path, screenshot):
+    page.goto(write(tmp_path / "page.html", pca_figure()))
+    assert page.locator(".enm-state").count() == 0  # the sliders took the place of the poster's line
+    by_keyboard_and_mouse(page, page.locator("figure"))
+    page.locator("input").focus()
+    page.keyboard.press("ArrowRight")
+    screenshot(page, "page")
+
+
+def test_focus_is_visible(page, tmp_path):
+    page.goto(write(tmp_path / "page.html", pca_figure()))
+    outline = "x => [getComputedStyle(x).outlineStyle, parseFloat(getComputedStyle(x).outlineWidth)]"
+    assert page.locator("input").evaluate(outline)[0] == "none"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.type") == "range"
+    style, width = page.locator("input").evaluate(outline)
+    assert style == "solid" and width >= 2
+
+
+def test_without_javascript_the_poster_stays(open_page, tmp_path, screenshot):
+    page = open_page(java_script_enabled=False, viewport={"width": 1200, "height": 600})
+    page.goto(write(tmp_path / "page.html", pca_figure(), gauss_figure()))
+    for name in "ten digits above their reconstructions: k = 1", "the k-th marked: k = 1", "q and p: mu = 0, σ = 1":
+        poster = page.get_by_role("img", name=name)
+        assert poster.is_visible() and poster.bounding_box()["width"] > 300
+    assert page.get_by_text("k = 1", exact=True).is_visible()
+    assert page.get_by_text(readout(1)).is_visible() and page.get_by_text("What k keeps").is_visible()
+    assert page.get_by_role("slider").count() == 0
+    screenshot(page, "without_javascript")
+
+
+def test_figures_on_one_page_do_not_meet(page, tmp_path, screenshot):
+    page.goto(write(tmp_path / "page.html", pca_figure(), gauss_figure(), pca_figure()))
+    first, gauss, twin = (page.locator("figure").nth(i) for i in range(3))
+    twin.get_by_role("slider").focus()  # equal content, hence equal ids: still its own figure
+    page.keyboard.press("ArrowRight")
+    check_pca(first, 1)
+    check_pca(twin, 2)
+    still = gauss.inner_html()
+    first.get_by_role("slider").focus()
+    page.keyboard.press("End")
+    assert gauss.inner_html() == still
+    check_pca(first, 30)
+    check_pca(twin, 2)
+    gauss.get_by_role("slider", name="σ", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    assert gauss.get_by_role("img", name="densities q and p: mu = 0, σ = 2").is_visible()
+    assert gauss.get_by_role("status").inner_text() == "KL 0.807 nats"  # log(1/2) + 3/2
+    gauss.get_by_role("slider", name="mu", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    assert gauss.get_by_role("status").inner_text() == "KL 2.807 nats"  # mu^2 / 2 = 2 more
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(x => x.id)")
+    assert len(ids) == len(set(ids))
+    screenshot(page, "three_figures")
+
+
+def test_phone_width_has_no_sideways_scrolling(open_page, tmp_path, screenshot):
+    page = open_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page.goto(write(tmp_path / "page.html", pca_figure(), gauss_figure()))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for box in (x.bounding_box() for x in page.locator("figure *:visible").all() if x.bounding_box()):
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+    slider = page.get_by_role("slider", name="k", exact=True)
+    assert slider.bounding_box()["height"] >= 24 and slider.bounding_box()["width"] >= 150  # WCAG 2.2, target size
+    slider.tap()  # in the middle
+    check_pca(page.locator("figure").first, 5)
+    screenshot(page, "phone")
+
+
+def test_dark_page_has_light_axes(open_page, tmp_path, screenshot):
+    page = open_page(color_scheme="dark", viewport={"width": 1200, "height": 900})
+    page.goto(write(tmp_path / "page.html", pca_figure(), gauss_figure()))
+    colors = "x => [getComputedStyle(x).fill, getComputedStyle(document.body).color]"
+    ink, text = page.locator("svg[role=img] text").first.evaluate(colors)
+    assert ink == text and min(map(int, re.findall(r"\d+", ink)[:3])) > 200
+    screenshot(page, "dark")
+
+
+def test_hostile_words_stay_words(page, tmp_path):
+    hostile = "</script><img src=x onerror=window.broken=1>"
+    draw = lambda **k: ({"lines": {hostile: ([0, 1], [0, 1])}, "xlabel": hostile}, hostile)  # noqa: E731
+    page.goto(write(tmp_path / "page.html", frames({hostile: ["a", hostile]}, draw, alt=hostile, caption=hostile)))
+    page.get_by_role("slider").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.get_by_role("status").inner_text() == hostile
+    assert page.get_by_role("slider").get_attribute("aria-valuetext") == hostile
+    assert page.evaluate("window.broken") is None and page.locator("img").count() == 0
+
+
+# -------------------- notebooks --------------------
+
+SOURCE = """
+import sys
+sys.path.insert(0, {folder!r})
+from test_frames import pca_figure
+figure = pca_figure()
+figure
+"""
+
+
+def notebook(path, *cells):
+    """A notebook whose first cell shows the figure of this file."""
+    first = SOURCE.format(folder=str(Path(__file__).parent)).strip()
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in (first, *cells)], metadata=kernel)
+    nbformat.write(made, path)
+
+
+@pytest.fixture
+def tall_page(open_page):
+    """JupyterLab takes cells out of the page that are scrolled out of view; here all are in view."""
+    return open_page(viewport={"width": 1300, "height": 1500})
+
+
+def run_all(page, lab, name):
+    page.goto(lab.url(name))
+    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
+    page.get_by_text("| Idle").wait_for(timeout=60_000)  # cells run before the kernel answers are lost
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def live_figures(page, count):
+    figures = page.locator(".jp-Notebook figure[data-live]")
+    figures.nth(count - 1).wait_for(state="attached", timeout=60_000)
+    assert figures.count() == count
+    return figures
+
+
+def test_jupyterlab_shows_the_widget_and_keeps_the_arrow_keys(tall_page, lab, screenshot):
+    page = tall_page
+    notebook(lab.root / "widget.ipynb", "figure")
+    run_all(page, lab, "widget.ipynb")
+    figures = live_figures(page, 2)
+    by_keyboard_and_mouse(page, figures.first)
+    check_pca(figures.last, 5)  # the second view of the same figure has moved along
+    assert page.locator(".jp-Notebook script").count() == 0  # Lab took the widget, not the HTML beside it
+    assert page.locator(".jp-Notebook .jp-OutputArea-output").count() == 2  # one output per cell
+    screenshot(page, "jupyterlab")
+
+
+def test_jupyterlab_without_anywidget_shows_the_html(tall_page, lab, screenshot):
+    page = tall_page
+    notebook(lab.root / "html.ipynb", "from IPython.display import HTML\nHTML(figure.to_html())")
+    run_all(page, lab, "html.ipynb")
+    figures = live_figures(page, 2)
+    by_keyboard_and_mouse(page, figures.last)
+    check_pca(figures.first, 1)
+    screenshot(page, "jupyterlab_html")
+
+
+def test_exported_html_is_live(page, tmp_path, screenshot):
+    notebook(tmp_path / "export.ipynb")
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", "--execute", PRIORITY, "export.ipynb"]
+    no_cdn = ["--ExecutePreprocessor.store_widget_state=False"]  # else the template asks for ipywidgets' own scripts
+    no_cdn += ["--HTMLExporter.mathjax_url=", "--HTMLExporter.require_js_url="]
+    done = subprocess.run([*command, *no_cdn], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    page.goto((tmp_path / "export.html").as_uri())
+    by_keyboard_and_mouse(page, page.locator("figure[data-live]"))
+    screenshot(page, "exported")
