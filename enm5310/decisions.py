@@ -85,9 +85,8 @@ def _full_path(eps, theta):
 
 def _full_log_q(z, theta):
     d = np.shape(z)[-1]
-    L = (
-        cholesky(theta, d) + 0 * z[..., None]
-    )  # one L per sample: autograd's solve does not sum a shared one's gradients
+    # one L per sample, because autograd's solve does not add up the gradients of a shared one
+    L = cholesky(theta, d) + 0 * z[..., None]
     eps = np.linalg.solve(L, (z - theta[..., :d])[..., None])[..., 0]  # L eps = z - mean
     return log_gaussian(eps, 0 * eps, 0 * eps) - np.sum(theta[..., d : 2 * d], axis=-1)
 
@@ -176,7 +175,7 @@ def average_cost(lqr, k):
 
     Infinite where |a - b k| >= 1: the loop is unstable.
     """
-    return _over(lqr.Q + lqr.R * k**2, np.maximum(1 - (lqr.a - lqr.b * k) ** 2, 0))
+    return _over(lqr.Q + lqr.R * k**2, 1 - (lqr.a - lqr.b * k) ** 2)
 
 
 def lqr_problem(lqr, sigma, x0=0.0, terminal=0.0):
@@ -297,7 +296,7 @@ def _d1_d2(S, K, r, sigma, T):
 
 
 def _over(a, sd):
-    """a / sd with the limit for sd -> 0: infinite with a's sign, or 0 where a = 0."""
+    """a / sd where sd > 0, elsewhere the limit for sd -> 0: infinite with a's sign, or 0 where a = 0."""
     infinite = np.inf * np.ones_like(a)  # arrays throughout: np.where would upcast float32 to meet a Python number
     limit = np.where(a > 0, infinite, np.where(a < 0, -infinite, 0 * a))
     return np.where(sd > 0, a / (sd + (sd == 0)), limit)

@@ -306,9 +306,9 @@ def test_gan_starts_from_separated_supports_and_ends_with_a_confused_discriminat
 
 
 def test_generator_gradient_by_hand():
-    theta, eps = np.array([1.0, 2.0]), np.array([-0.5, 0.3, 1.0])
+    theta, eps = np.array([1.0, -2.0]), np.array([-0.5, 0.3, 1.0])
     rows = adversarial.generator_gradient(lambda x: 3 * x - x**2, theta, eps)
-    x = 1 + 2 * eps
+    x = 1 - 2 * eps
     slope = -(1 - 1 / (1 + np.exp(-(3 * x - x**2)))) * (3 - 2 * x)  # d/dx of -log s(t(x))
     np.testing.assert_allclose(rows, np.stack([slope, slope * eps], 1))
 

@@ -107,7 +107,7 @@ def test_both_half_steps_are_minimisers(rng):
         assert bound.g(best, q) <= bound.g(other, q) + 1e-12
 
 
-def test_irls_finds_the_median_of_the_syllabus():
+def test_irls_finds_the_median_of_the_lecture():
     x = np.array([1.0, 2, 3, 10, 50])
     out = B.minimise(B.half_quadratic(x), x.mean(), 100)
     assert out.theta == pytest.approx(3, abs=1e-9)
@@ -197,7 +197,7 @@ def q(mean, variance):
 
 
 @pytest.mark.parametrize(("mean", "variance", "elbo"), [(0, 1, -3.4189385), (1, 1, -2.4189385), (1, 0.5, -2.2655121)])
-def test_toy_of_the_syllabus_by_quadrature(mean, variance, elbo):
+def test_toy_of_the_lecture_by_quadrature(mean, variance, elbo):
     p_x = integrate.quad(lambda z: stats.norm.pdf(z) * stats.norm.pdf(2 - z), -np.inf, np.inf)[0]
     assert B.toy_log_evidence(X2) == pytest.approx(-2.2655121, abs=5e-8)
     assert B.toy_log_evidence(X2) == pytest.approx(np.log(p_x), rel=1e-10)
@@ -222,7 +222,7 @@ def test_evidence_is_elbo_plus_gap(rows):
     assert B.toy_gap(x, *B.toy_posterior(x)) == pytest.approx(0, abs=1e-12)
 
 
-def test_gap_of_the_prior_and_the_weights_of_the_syllabus():
+def test_gap_of_the_prior_and_the_weights_of_the_lecture():
     assert B.toy_gap(X2, *q(0, 1)) == pytest.approx(1.1534264, abs=5e-8)
     chi2 = B.toy_chi2(X2, *q(0, 1))
     assert chi2 == pytest.approx(2 * np.exp(2 / 3) / np.sqrt(3) - 1, rel=1e-12)
@@ -341,7 +341,7 @@ def log_weights(rng, S, K):
     return joint(z) - stats.norm.logpdf(z)[..., 0]
 
 
-def test_the_exact_bound_agrees_with_plain_quadrature_and_the_syllabus():
+def test_the_exact_bound_agrees_with_plain_quadrature_and_the_lecture():
     assert exact.L(1) == pytest.approx(-3.4189385, abs=5e-8)
     a, b = np.meshgrid(exact.e, exact.e)
     two = np.log((stats.norm.pdf(2 - a) + stats.norm.pdf(2 - b)) / 2)
@@ -414,7 +414,7 @@ def surgery_by_quadrature():
     return mi, np.trapezoid(all_ * np.log(all_ / stats.norm.pdf(z)), z)
 
 
-def test_surgery_of_the_syllabus(rng):
+def test_surgery_of_the_lecture(rng):
     mi, marginal = surgery_by_quadrature()
     np.testing.assert_allclose([mi, marginal, mi + marginal], [1.0180429, 0.6334376, 1.6514805], atol=6e-8)
     S = 40_000

@@ -500,6 +500,14 @@ def test_single_path_greeks_and_their_variances(S, K, r, sigma, T, price, delta)
     agrees(problem.f(problem.g(eps, theta)), price, one_path_moments(lambda s, e: D * max(s - K, 0), theta, r, T, K)[1])
 
 
+def test_the_price_tomorrow_is_lognormal():
+    problem, theta = decisions.option(decisions.call(110.0), 0.03, 0.5), np.array([100.0, 0.25])
+    law = stats.lognorm(s=0.25 * np.sqrt(0.5), scale=100 * np.exp((0.03 - 0.25**2 / 2) * 0.5))
+    z = np.array([60.0, 90.0, 130.0])
+    np.testing.assert_allclose(problem.log_p(z, theta), law.logpdf(z))
+    np.testing.assert_allclose(problem.g(stats.norm.ppf([0.1, 0.5, 0.9]), theta), law.ppf([0.1, 0.5, 0.9]))
+
+
 def test_single_path_digits():
     theta, D = np.array([100.0, 0.2]), np.exp(-0.05)
     _, v_path = one_path_moments(lambda s, e: D * (s > 100) * s / 100, theta, 0.05, 1.0, 100.0)

@@ -128,7 +128,7 @@ def test_continuous_bernoulli_integrates_to_one_with_the_stated_mean(l):
     assert unnormalised[0] == pytest.approx(log_p(0.3), abs=1e-9)
 
 
-def test_continuous_bernoulli_normaliser_of_the_syllabus():
+def test_continuous_bernoulli_normaliser_of_the_lecture():
     lam = np.array([0.1, 0.3, 0.5])
     C = np.exp(d.continuous_bernoulli_logC(special.logit(lam)))
     np.testing.assert_allclose(C, [2.7465307, 2.1182447, 2], atol=5e-8)
@@ -194,7 +194,7 @@ def kl_by_quadrature(m1, s1, m2, s2):
     ("m1", "s1", "m2", "s2", "kl"),
     [(0, 1, 1, 1, 0.5), (0, 1, 0, 2, 0.3181472), (0, 2, 0, 1, 0.8068528), (0, np.e, 0, 1, 2.1945280)],
 )
-def test_kl_of_the_syllabus_by_three_routes_and_quadrature(m1, s1, m2, s2, kl):
+def test_kl_of_the_lecture_by_three_routes_and_quadrature(m1, s1, m2, s2, kl):
     v = np.array([m1, 2 * np.log(s1), m2, 2 * np.log(s2)], float)[:, None]
     assert kl_by_quadrature(m1, s1, m2, s2) == pytest.approx(kl, abs=5e-8)
     assert d.kl_diag(*v) == pytest.approx(kl, abs=5e-8)
@@ -204,7 +204,7 @@ def test_kl_of_the_syllabus_by_three_routes_and_quadrature(m1, s1, m2, s2, kl):
         assert d.kl_standard_normal(v[0], v[1]) == pytest.approx(kl, abs=5e-8)
 
 
-def test_mean_field_of_a_correlated_gaussian_costs_what_the_syllabus_says():
+def test_mean_field_of_a_correlated_gaussian_costs_what_the_lecture_says():
     rho = 0.9  # the reverse-KL optimum has variances 1 - rho^2 = 0.19, and the divergence -1/2 log(1 - rho^2)
     S = np.array([[1, rho], [rho, 1]])
 

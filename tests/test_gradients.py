@@ -185,7 +185,7 @@ def test_the_coupling_has_the_laws_it_claims(rng):
     assert stats.kstest(n, stats.norm.cdf).pvalue > 1e-6
 
 
-def test_numbers_of_the_syllabus_for_the_quadratic_cost():
+def test_numbers_of_the_lecture_for_the_quadratic_cost():
     """Mohamed et al. figure 2: mu = sigma = 1 and k = -3, 0, 3."""
     table = [G.quadratic_variances(1, 1, k) for k in (-3, 0, 3)]
 
@@ -263,7 +263,7 @@ def test_cosine_and_exponential_variances_by_quadrature(k, mu, sigma):
         assert v["score_function"] == pytest.approx(var(f * score), rel=1e-8, abs=1e-12)
 
 
-def test_numbers_of_the_syllabus_for_the_cosine_and_exponential_costs(rng):
+def test_numbers_of_the_lecture_for_the_cosine_and_exponential_costs(rng):
     """Mohamed et al. figure 3: mu = sigma = 1."""
     table = [
         (G.cosine_variances, [0.5, 1.58, 5], [0.4552, 0.3248, 0.5], [0.0393, 1.0510, 12.5]),

@@ -3,6 +3,7 @@
 import ast
 import doctest
 import json
+import re
 import statistics
 
 import nbformat
@@ -38,7 +39,7 @@ def test_is_clean_on_disk(path):
     ids = [cell.id for cell in nb.cells]
     assert len(ids) == len(set(ids))
     for cell in nb.cells:
-        assert cell.id == cell.id.lower() and not (len(cell.id) == 8 and cell.id.isalnum() and any(map(str.isdigit, cell.id)))
+        assert cell.id == cell.id.lower() and not re.fullmatch(r"[0-9a-f]{8}", cell.id), "ids are given by hand"
         assert not cell.get("outputs") and not cell.get("execution_count"), cell.id
         assert set(cell.metadata) <= {"nbgrader", "deletable", "editable", "tags"}, cell.id
     assert text == nbformat.writes(nb) + ("\n" if not nbformat.writes(nb).endswith("\n") else "")
@@ -62,8 +63,6 @@ def test_lecture_code_cells_are_short_and_have_one_job(path):
 
 @pytest.mark.parametrize("path", LECTURES, ids=by_name)
 def test_lecture_links_lead_somewhere(path):
-    import re
-
     for cell in cells(path):
         if cell["cell_type"] == "markdown":
             for target in re.findall(r"\]\(([^)#\s]+)", source(cell)):
@@ -123,7 +122,8 @@ def test_stubs_keep_signature_docstring_and_steps_but_no_solution(part):
 @pytest.mark.parametrize("exercise", [e for part in PARTS for e in exercises(part)], ids=lambda e: e.id)
 def test_the_numbers_in_the_docstrings_are_what_the_solution_gives(exercise):
     """The target that a stub shows before it is solved, run as a doctest of the reference solution."""
-    finder, checker = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    finder = doctest.DocTestFinder(recurse=False)
+    checker = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
     with np.printoptions(precision=4, suppress=True):
         for name, f in reference(exercise).items():
             (test,) = finder.find(f, name, globs=dict(f.__globals__))

@@ -79,7 +79,7 @@ def test_the_tails_are_where_they_should_be():
         ("laplace", 0, 2, 24),
     ],
 )
-def test_moments_of_the_syllabus(rng, name, mean, variance, fourth):
+def test_moments_of_the_lecture(rng, name, mean, variance, fourth):
     z = INVERSE_CDFS[name][0](rng.random(200_000))
     within(z, mean, variance)
     within((z - mean) ** 2, variance, fourth - variance**2)
@@ -246,7 +246,7 @@ def test_derivatives_in_both_modes(rng):
     check_grads(density, modes=["rev"], order=1)(u, 0.3)
 
 
-def test_the_path_of_the_syllabus_has_the_exact_gradient():
+def test_the_path_of_the_lecture_has_the_exact_gradient():
     """E[z^2 + sin z], z ~ N(phi^3, e^2phi): value and slope at phi = 1/2 and value at -0.1, against closed forms."""
     u = (np.arange(200_000) + 0.5) / 200_000
     eps = stats.norm.ppf(u)

@@ -124,9 +124,8 @@ def test_stock_autograde_gives_the_reports_points(graded, student):
 def test_enm5310_check_gives_the_same_points(graded, student, tmp_path):
     path = graded / ".grading" / "submitted" / student / PART / f"{PART}.ipynb"
     before, out = path.read_bytes(), tmp_path / "verdicts.json"
-    run = subprocess.run(
-        [sys.executable, "-m", "enm5310", "check", str(path), "--json", str(out)], cwd=tmp_path, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "enm5310", "check", str(path), "--json", str(out)]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == (0 if student in ("ada", "eve") else 1), run.stdout + run.stderr
     verdicts = json.loads(out.read_text())["exercises"]
     by_id = {e.id: e.name for e in exercises(PART)}

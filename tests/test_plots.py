@@ -1,0 +1,311 @@
+"""plots: every function draws the data it is given on the axes it is given, and leaves nothing behind."""
+
+import base64
+import importlib
+import inspect
+import io
+import itertools
+import re
+
+import matplotlib
+import nbformat
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.colors import to_hex, to_rgba
+from PIL import Image
+
+from enm5310 import plots
+from tests import contact_sheets
+from tests.notebooks import ROOT
+
+X = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, -1.0]])
+LABELS = np.array([0, 2, 0])
+C = np.array([[2.5, 1.5], [1.5, 2.5]])
+MEAN = np.array([3.0, -1.0])
+IMAGES = np.arange(2 * 3 * 2 * 4, dtype=float).reshape(2, 3, 2, 4)
+CALLS = {  # how each function is called with some data and the axes
+    "images": lambda ax: plots.images(IMAGES, ax, rows=["a", "b"]),
+    "classes": lambda ax: plots.classes(X, LABELS, range(3), ax),
+    "cloud": lambda ax: plots.cloud(X, ax),
+    "segments": lambda ax: plots.segments(X, X + 1, ax),
+    "axes_arrows": lambda ax: plots.axes_arrows(MEAN, C, ax),
+    "ellipse": lambda ax: plots.ellipse(MEAN, C, ax),
+    "curves": lambda ax: plots.curves([1, 2], {"f": [3, 4]}, ax, xlabel="x", ylabel="y"),
+    "scree": lambda ax: plots.scree([3.0, 1.0], [0.75, 1.0], ax),
+}
+
+
+@pytest.fixture(autouse=True)
+def no_figure_leaks():
+    assert matplotlib.get_backend().lower() == "agg"
+    yield
+    plt.close("all")
+
+
+def points(ax):
+    """All points of the scatters on the axes, in drawing order."""
+    return np.concatenate([np.asarray(c.get_offsets()) for c in ax.collections])
+
+
+# -------------------- what holds for all --------------------
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_returns_the_axes_it_was_given_and_makes_its_own_otherwise(name):
+    ax = plots.panels(2)[1]
+    assert CALLS[name](ax) is ax and len(plt.get_fignums()) == 1
+    own = CALLS[name](None)
+    assert own is not ax and len(plt.get_fignums()) == 2
+    assert own.figure.get_figwidth() <= plots.WIDTH + 1e-9
+
+
+def test_every_public_function_that_takes_axes_is_in_this_test():
+    public = {n for n, f in vars(plots).items() if inspect.isfunction(f) and f.__module__ == plots.__name__ and n[0] != "_"}
+    assert public == set(CALLS) | {"show", "panels", "label", "dot"}
+
+
+def test_bodies_are_short():
+    for name, f in vars(plots).items():
+        if inspect.isfunction(f) and f.__module__ == plots.__name__:
+            lines = [line for line in inspect.getsource(f).partition('"""\n')[2].splitlines() if line.strip()]
+            assert len(lines) <= 20, name
+
+
+@pytest.mark.parametrize("name", ["classes", "cloud", "curves", "scree"])
+def test_axes_are_named_and_letters_are_large_enough(name):
+    ax = CALLS[name](None)
+    assert ax.get_xlabel() and ax.get_ylabel()
+    ax.figure.canvas.draw()
+    words = [ax.xaxis.label, ax.yaxis.label, *ax.get_xticklabels(), *ax.get_yticklabels()]
+    assert min(t.get_fontsize() for t in words) >= 9
+
+
+def test_names_given_first_are_kept_by_what_is_drawn_later():
+    ax = plots.cloud(X, xlabel="length", ylabel="width")
+    plots.segments(X, X + 1, plots.cloud(X + 1, ax))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("length", "width")
+
+
+def test_importing_changes_no_setting():
+    before = dict(matplotlib.rcParams)
+    importlib.reload(plots)
+    assert dict(matplotlib.rcParams) == before
+
+
+# -------------------- the colours --------------------
+
+# Machado, Oliveira & Fernandes (2009), severity 1.0: what is left of linear RGB without one kind of cone
+SEEN = {
+    "all cones": np.eye(3),
+    "no red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "no green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "no blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+def lab(color, seen):
+    """CIE L*a*b* of a colour as seen."""
+    rgb = np.array(to_rgba(color)[:3])
+    linear = np.clip(seen @ np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4), 0, 1)
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear
+    f = np.cbrt(xyz / [0.9505, 1, 1.089]) if False else _f(xyz / [0.9505, 1, 1.089])
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def _f(t):
+    return np.where(t > 0.008856, np.cbrt(t), 7.787 * t + 16 / 116)
+
+
+@pytest.mark.parametrize("seen", SEEN.values(), ids=SEEN)
+def test_ten_colours_are_told_apart_with_and_without_each_kind_of_cone(seen):
+    assert len(plots.COLORS) == 10
+    colors = [lab(c, np.array(seen)) for c in plots.COLORS]
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(colors, 2)) > 15  # 2.3 is just noticeable
+
+
+def test_colour_is_never_the_only_cue():
+    assert len(set(plots.MARKERS)) == 10 and len(set(map(str, plots.DASHES))) == 10
+    ax = plots.curves([0, 1], {f"f{i}": [0, i] for i in range(10)}, xlabel="x", ylabel="y")
+    assert len({(str(line._unscaled_dash_pattern), line.get_linestyle()) for line in ax.lines}) == 10
+
+
+# -------------------- each draws its data --------------------
+
+
+def test_images_stand_in_a_grid_one_pixel_apart():
+    ax = plots.images(IMAGES, rows=["top", "bottom"], columns=[7, 8, 9])
+    mosaic = np.ma.filled(ax.images[0].get_array(), np.nan)
+    assert mosaic.shape == (2 * 2 + 1, 3 * 4 + 2)
+    for i, j in np.ndindex(2, 3):
+        np.testing.assert_array_equal(mosaic[3 * i : 3 * i + 2, 5 * j : 5 * j + 4], IMAGES[i, j])
+    assert np.isnan(mosaic[2]).all() and np.isnan(mosaic[:, [4, 9]]).all()
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["top", "bottom"]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["7", "8", "9"]
+    np.testing.assert_array_equal(ax.get_yticks(), [0.5, 3.5])  # the middle of each row of images
+    np.testing.assert_array_equal(ax.get_xticks(), [1.5, 6.5, 11.5])
+
+
+def test_signed_images_are_white_at_zero_and_others_have_dark_ink():
+    signed = plots.images(IMAGES - 40, signed=True).images[0]
+    assert signed.get_clim() == (-40, 40)
+    assert min(signed.cmap(signed.norm(0.0))[:3]) > 0.95
+    red, blue = (signed.cmap(signed.norm(v)) for v in (40.0, -40.0))
+    assert red[0] > red[2] and blue[2] > blue[0]
+    plain = plots.images(IMAGES, limits=(0, 50)).images[0]
+    assert plain.get_clim() == (0, 50) and plain.cmap(plain.norm(50.0))[0] < 0.05 < plain.cmap(plain.norm(0.0))[0]
+
+
+def test_classes_are_drawn_as_numerals_in_their_colours_and_named_at_their_places():
+    at = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, -1.0]])
+    ax = plots.classes(X, LABELS, range(3), at=at)
+    np.testing.assert_array_equal(points(ax), X[[0, 2, 1]])  # class 0, then 2; class 1 has no points
+    for c, (text, drawn) in enumerate(zip(ax.texts, ax.collections, strict=True)):
+        assert text.get_text() == str(c) and text.get_position() == tuple(at[c])
+        assert to_hex(drawn.get_facecolor()[0] if len(drawn.get_facecolor()) else plots.COLORS[c]) == plots.COLORS[c].lower()
+    numerals = {len(drawn.get_paths()[0].vertices) for drawn in ax.collections}
+    assert len(numerals) == 3  # three different outlines: 0, 1 and 2
+
+
+def test_classes_with_long_names_have_markers_and_a_legend():
+    ax = plots.classes(X, LABELS, ["setosa", "versicolor", "virginica"])
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["setosa", "versicolor", "virginica"]
+
+
+def test_clouds_have_equal_scales_and_keep_their_window():
+    ax = plots.cloud(X, name="data", hollow=True)
+    np.testing.assert_array_equal(points(ax), X)
+    assert ax.get_aspect() == 1 and ax.get_legend().get_texts()[0].get_text() == "data"
+    ax = plots.cloud(X, window=((-9, 9), (-5, 5)))
+    plots.cloud(100 * X, ax)
+    assert ax.get_aspect() == 1 and (ax.get_xlim(), ax.get_ylim()) == ((-9, 9), (-5, 5))
+
+
+def test_segments_join_row_to_row():
+    (line,) = plots.segments(X, 2 * X).lines
+    xy = line.get_xydata().reshape(3, 3, 2)
+    np.testing.assert_array_equal(xy[:, 0], X)
+    np.testing.assert_array_equal(xy[:, 1], 2 * X)
+    assert np.isnan(xy[:, 2]).all()
+
+
+def test_arrows_start_at_the_mean_and_follow_the_columns():
+    vectors = np.array([[2.0, -1.0], [1.0, 3.0]])
+    ax = plots.axes_arrows(MEAN, vectors, names=["u1", "u2"])
+    (arrows,) = ax.collections
+    np.testing.assert_array_equal(arrows.XY, [MEAN, MEAN])
+    np.testing.assert_allclose(np.stack([arrows.U, arrows.V]), vectors)
+    assert [t.get_text() for t in ax.texts] == ["u1", "u2"]
+
+
+def test_ellipses_are_the_level_sets_of_the_gaussian():
+    for r, line in zip((1, 2.5), plots.ellipse(MEAN, C, radii=(1, 2.5)).lines, strict=True):
+        R = line.get_xydata() - MEAN
+        np.testing.assert_allclose(np.sum(R @ np.linalg.inv(C) * R, axis=1), r**2)
+        np.testing.assert_allclose(R[0], R[-1], atol=1e-12)
+
+
+def test_an_ellipse_without_width_is_a_line():
+    R = plots.ellipse([0, 0], [[1.0, 1.0], [1.0, 1.0]], radii=(1,)).lines[0].get_xydata()
+    np.testing.assert_allclose(R[:, 0], R[:, 1], atol=1e-7)
+    assert np.abs(R).max() == pytest.approx(1)
+
+
+def test_curves_are_named_and_marked():
+    ax = plots.curves([1, 2], {"f": [3, 4], "_g": ([0, 5], [6, 7])}, xlabel="k", ylabel="v", yscale="log", mark=(2, 4))
+    f, g, dot = ax.lines
+    np.testing.assert_array_equal(f.get_xydata(), [[1, 3], [2, 4]])
+    np.testing.assert_array_equal(g.get_xydata(), [[0, 6], [5, 7]])
+    np.testing.assert_array_equal(dot.get_xydata(), [[2, 4]])
+    assert ax.get_yscale() == "log" and [t.get_text() for t in ax.get_legend().get_texts()] == ["f"]
+
+
+def test_scree_shows_variances_as_bars_and_fractions_as_a_line():
+    ax = plots.scree([3.0, 1.0, 0.5], [0.6, 0.9, 1.0], marks={2: "90 %"})
+    assert [bar.get_height() for bar in ax.patches] == [3, 1, 0.5]
+    assert [bar.get_x() + bar.get_width() / 2 for bar in ax.patches] == pytest.approx([1, 2, 3])
+    right = ax.figure.axes[-1]
+    np.testing.assert_array_equal(right.lines[0].get_xydata(), [[1, 0.6], [2, 0.9], [3, 1]])
+    np.testing.assert_array_equal(right.lines[1].get_xydata(), [[2, 0.9]])
+    assert right.texts[0].get_text() == "90 %"
+
+
+# -------------------- what leaves --------------------
+
+
+def test_show_gives_the_picture_with_its_words_and_closes_the_figure():
+    picture = plots.show(plots.cloud(X), alt='three points <not> "four"')
+    assert not plt.get_fignums()
+    html = picture._repr_html_()
+    assert 'alt="three points &lt;not&gt; &quot;four&quot;"' in html and repr(picture) == picture.alt
+    png = base64.b64decode(re.search(r"base64,([^\"]+)", html)[1])
+    data, metadata = picture._repr_png_()
+    assert png == data == picture.png and metadata["alt"] == picture.alt
+    image = Image.open(io.BytesIO(png))
+    assert image.width == 1.5 * picture.width == 1.5 * 100 * plots.WIDTH
+
+
+def test_show_keeps_the_colours_it_saves_bytes_on():
+    """The few colours of the PNG against the figure as matplotlib draws it."""
+    ax = plots.images(np.linspace(0, 1, 640).reshape(1, 10, 8, 8))
+    plots.classes(np.random.default_rng(0).normal(size=(200, 2)), np.arange(200) % 10, range(10), ax)
+    drawn = io.BytesIO()
+    ax.figure.savefig(drawn, dpi=150)
+    before, after = (
+        np.asarray(Image.open(png).convert("RGB")).astype(int) for png in (drawn, io.BytesIO(plots.show(ax, "x").png))
+    )
+    assert before.shape == after.shape and np.abs(before - after).max() <= 32
+
+
+def test_the_same_figure_gives_the_same_bytes():
+    assert plots.show(plots.cloud(X), "x") == plots.show(plots.cloud(X), "x")
+
+
+# -------------------- contact sheets --------------------
+
+
+def notebook(*pages):
+    outputs = [nbformat.v4.new_output("display_data", {"text/html": page}) for page in pages]
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", outputs=[out]) for out in outputs])
+
+
+def test_a_sheet_holds_every_picture_and_poster_with_the_head_of_its_words():
+    from enm5310.widgets.frames import frames
+
+    still = plots.show(plots.cloud(X), alt="Three points: nothing else.")._repr_html_()
+    curves = {"x": [0, 1, 2], "lines": {"f": [0, 1, 0]}, "marks": {"here": (1, 1)}, "xlabel": "x", "ylabel": "y"}
+    moving = frames({"k": [1, 2]}, lambda k: (np.full((9, 9), 40 * k, np.uint8), curves), alt=["Grey", "A peak"]).to_html()
+    figures = contact_sheets.figures_of(notebook(still, "<p>no figure</p>", moving))
+    assert [words for _, words in figures] == ["Three points", "Grey", "A peak"]
+    assert np.unique(np.asarray(figures[1][0])).tolist() == [40]  # the poster shows the first frame
+    assert contact_sheets.sheet(figures).width == contact_sheets.GAP + 4 * (contact_sheets.WIDTH + contact_sheets.GAP)
+
+
+def test_curves_of_a_poster_are_drawn_where_they_are():
+    page = (
+        '<svg data-panel viewBox="0 0 100 50" aria-label="A bar"><svg data-layer x="10" y="0" width="60" height="50">'
+        '<path d="M0,20H90V30h-90Z" fill="#D55E00"/></svg><path d="M80,40m-5,0a5,5 0 1,0 10,0a5,5 0 1,0-10,0z" fill="#0072B2"/></svg>'
+    )
+    ((image, words),) = contact_sheets.figures_of(notebook(page))
+    seen = np.asarray(image.convert("RGB"))
+    assert words == "A bar" and seen.shape == (100, 200, 3)  # twice the size
+    bar, disc = ((seen == color).all(axis=2) for color in ([0xD5, 0x5E, 0x00], [0x00, 0x72, 0xB2]))
+    assert bar[41:59, 21:139].all() and not bar[:, :19].any() and not bar[:, 141:].any() and not bar[:39].any()
+    assert disc.sum() == pytest.approx(np.pi * 10**2, rel=0.08) and disc[80, 160]
+
+
+def test_sheets_on_disk_are_small_and_shown_with_words():
+    readme = (ROOT / "lectures" / "README.md").read_text(encoding="utf-8")
+    sheets = sorted((ROOT / "lectures" / "contact_sheets").glob("*.png"))
+    assert sheets
+    for sheet in sheets:
+        assert sheet.stat().st_size <= contact_sheets.LIMIT
+        assert (ROOT / "lectures" / f"{sheet.stem}.ipynb").is_file()
+        assert re.search(rf"!\[[^\]]{{40,}}\]\(contact_sheets/{sheet.name}\)", readme), "a picture without words"
+
+
+def test_a_sheet_that_is_too_large_is_refused(tmp_path):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (700, 700, 3), np.uint8))
+    with pytest.raises(ValueError, match="fewer figures"):
+        contact_sheets.save(noise, tmp_path / "noise.png")
+    assert not (tmp_path / "noise.png").exists()
