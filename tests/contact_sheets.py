@@ -192,17 +192,17 @@ def tile(image, words):
     return whole
 
 
-def save(page, path):
-    """The page as PNG, with as many colours as fit into 150 kB; ValueError when 32 are too many."""
+def save(page, path, limit=LIMIT):
+    """The page as PNG, with as many colours as fit into `limit` bytes; ValueError when 32 are too many."""
     path.parent.mkdir(exist_ok=True)
     for colors in (256, 128, 64, 32):
         png = io.BytesIO()
         few = page.quantize(colors, method=Image.Quantize.MAXCOVERAGE, kmeans=4, dither=Image.Dither.NONE)
         few.save(png, format="png", optimize=True)
-        if len(png.getvalue()) <= LIMIT:
+        if len(png.getvalue()) <= limit:
             path.write_bytes(png.getvalue())
             return
-    raise ValueError(f"{path.name}: {page.size} pixels do not fit into {LIMIT} bytes; show fewer figures")
+    raise ValueError(f"{path.name}: {page.size} pixels do not fit into {limit} bytes; show fewer figures")
 
 
 if __name__ == "__main__":

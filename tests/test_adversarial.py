@@ -411,9 +411,8 @@ def mean_log_likelihood(decoder):
 
 
 def test_no_decoder_can_pass_minus_log_4_and_the_quadrants_reach_it():
-    assert mean_log_likelihood(quadrants()) == pytest.approx(
-        -np.log(4), abs=0.02
-    )  # the grid's axes fall on the borders
+    # the grid's axes fall on the borders between quadrants
+    assert mean_log_likelihood(quadrants()) == pytest.approx(-np.log(4), abs=0.02)
     blind = [(np.zeros((2, 4)), np.full(4, np.log(1 / 3)))]  # ignores z: log (1/4)(3/4)^3
     assert mean_log_likelihood(blind) == pytest.approx(np.log(27 / 256))
 

@@ -60,9 +60,8 @@ def test_elbo_of_the_toy_by_quadrature():
     for theta, exact in [(PRIOR, -3.4189385), (np.array([1.0, 0.0]), -2.4189385), (POSTERIOR, -2.2655121)]:
         rows = decisions.elbo(toy_joint, MEAN_FIELD, theta, NODES[:, None])
         assert W @ rows == pytest.approx(exact, abs=5e-8)
-    assert np.ptp(rows) < 1e-10 and rows[0] == pytest.approx(
-        LOG_EVIDENCE
-    )  # at the posterior every sample says log p(x)
+    assert np.ptp(rows) < 1e-10  # at the posterior every sample says log p(x)
+    assert rows[0] == pytest.approx(LOG_EVIDENCE)
 
 
 @pytest.mark.parametrize(
@@ -411,9 +410,8 @@ def test_greeks_are_the_derivatives_of_the_price(S, K, r, sigma, T):
         assert slope(0, "price") == pytest.approx(greeks.delta, rel=1e-8, abs=1e-12)
         assert slope(1, "price") == pytest.approx(greeks.vega, rel=1e-8, abs=1e-9)
         assert slope(0, "delta") == pytest.approx(greeks.gamma, rel=1e-8, abs=1e-12)
-    assert decisions.black_scholes(3 * S, 3 * K, r, sigma, T).price == pytest.approx(
-        3 * decisions.black_scholes(S, K, r, sigma, T).price, rel=1e-9, abs=1e-12
-    )  # the unit of money is free
+    tripled = decisions.black_scholes(3 * S, 3 * K, r, sigma, T).price  # the unit of money is free
+    assert tripled == pytest.approx(3 * decisions.black_scholes(S, K, r, sigma, T).price, rel=1e-9, abs=1e-12)
 
 
 def test_price_limits():

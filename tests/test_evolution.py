@@ -166,9 +166,7 @@ def test_a_pair_is_the_average_of_its_two_rows():
         return np.exp(x[:, 0]) + x[:, 1]
 
     pairs = evolution.antithetic_gradient(f, mu, sigma, eps)
-    loops = [
-        (f(mu[None] + sigma * e)[0] - f(mu[None] - sigma * e)[0]) * e / (2 * sigma) for e in eps
-    ]  # fmt: skip
+    loops = [(f(mu[None] + sigma * e)[0] - f(mu[None] - sigma * e)[0]) * e / (2 * sigma) for e in eps]
     np.testing.assert_allclose(pairs, loops)
     both = evolution.es_gradient(f, mu, sigma, evolution.antithetic(eps))
     np.testing.assert_allclose(pairs.mean(0), both.mean(0))

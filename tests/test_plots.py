@@ -1,5 +1,6 @@
 """plots: every function draws the data it is given on the axes it is given, and leaves nothing behind."""
 
+import ast
 import base64
 import importlib
 import inspect
@@ -43,6 +44,10 @@ def no_figure_leaks():
     plt.close("all")
 
 
+def functions():
+    return [f for f in vars(plots).values() if inspect.isfunction(f) and f.__module__ == plots.__name__]
+
+
 def points(ax):
     """All points of the scatters on the axes, in drawing order."""
     return np.concatenate([np.asarray(c.get_offsets()) for c in ax.collections])
@@ -61,15 +66,14 @@ def test_returns_the_axes_it_was_given_and_makes_its_own_otherwise(name):
 
 
 def test_every_public_function_that_takes_axes_is_in_this_test():
-    public = {n for n, f in vars(plots).items() if inspect.isfunction(f) and f.__module__ == plots.__name__ and n[0] != "_"}
-    assert public == set(CALLS) | {"show", "panels", "label", "dot"}
+    assert {f.__name__ for f in functions() if f.__name__[0] != "_"} == set(CALLS) | {"show", "panels", "label", "dot"}
 
 
 def test_bodies_are_short():
-    for name, f in vars(plots).items():
-        if inspect.isfunction(f) and f.__module__ == plots.__name__:
-            lines = [line for line in inspect.getsource(f).partition('"""\n')[2].splitlines() if line.strip()]
-            assert len(lines) <= 20, name
+    for f in functions():
+        (tree,) = ast.parse(inspect.getsource(f)).body
+        body = tree.body[1:] if ast.get_docstring(tree) else tree.body
+        assert body[-1].end_lineno - body[0].lineno < 15, f.__name__
 
 
 @pytest.mark.parametrize("name", ["classes", "cloud", "curves", "scree"])
@@ -109,12 +113,9 @@ def lab(color, seen):
     rgb = np.array(to_rgba(color)[:3])
     linear = np.clip(seen @ np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4), 0, 1)
     xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear
-    f = np.cbrt(xyz / [0.9505, 1, 1.089]) if False else _f(xyz / [0.9505, 1, 1.089])
+    t = xyz / [0.9505, 1, 1.089]
+    f = np.where(t > 0.008856, np.cbrt(t), 7.787 * t + 16 / 116)
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
-
-
-def _f(t):
-    return np.where(t > 0.008856, np.cbrt(t), 7.787 * t + 16 / 116)
 
 
 @pytest.mark.parametrize("seen", SEEN.values(), ids=SEEN)
@@ -162,7 +163,7 @@ def test_classes_are_drawn_as_numerals_in_their_colours_and_named_at_their_place
     np.testing.assert_array_equal(points(ax), X[[0, 2, 1]])  # class 0, then 2; class 1 has no points
     for c, (text, drawn) in enumerate(zip(ax.texts, ax.collections, strict=True)):
         assert text.get_text() == str(c) and text.get_position() == tuple(at[c])
-        assert to_hex(drawn.get_facecolor()[0] if len(drawn.get_facecolor()) else plots.COLORS[c]) == plots.COLORS[c].lower()
+        assert {to_hex(color) for color in drawn.get_facecolor()} <= {plots.COLORS[c].lower()}
     numerals = {len(drawn.get_paths()[0].vertices) for drawn in ax.collections}
     assert len(numerals) == 3  # three different outlines: 0, 1 and 2
 
@@ -247,8 +248,8 @@ def test_show_gives_the_picture_with_its_words_and_closes_the_figure():
 
 def test_show_keeps_the_colours_it_saves_bytes_on():
     """The few colours of the PNG against the figure as matplotlib draws it."""
-    ax = plots.images(np.linspace(0, 1, 640).reshape(1, 10, 8, 8))
-    plots.classes(np.random.default_rng(0).normal(size=(200, 2)), np.arange(200) % 10, range(10), ax)
+    Z = np.random.default_rng(0).normal(size=(200, 2))
+    ax = plots.classes(Z, np.arange(200) % 10, range(10), at=np.eye(10)[:, :2])
     drawn = io.BytesIO()
     ax.figure.savefig(drawn, dpi=150)
     before, after = (
@@ -274,8 +275,8 @@ def test_a_sheet_holds_every_picture_and_poster_with_the_head_of_its_words():
 
     still = plots.show(plots.cloud(X), alt="Three points: nothing else.")._repr_html_()
     curves = {"x": [0, 1, 2], "lines": {"f": [0, 1, 0]}, "marks": {"here": (1, 1)}, "xlabel": "x", "ylabel": "y"}
-    moving = frames({"k": [1, 2]}, lambda k: (np.full((9, 9), 40 * k, np.uint8), curves), alt=["Grey", "A peak"]).to_html()
-    figures = contact_sheets.figures_of(notebook(still, "<p>no figure</p>", moving))
+    moving = frames({"k": [1, 2]}, lambda k: (np.full((9, 9), 40 * k, np.uint8), curves), alt=["Grey", "A peak"])
+    figures = contact_sheets.figures_of(notebook(still, "<p>no figure</p>", moving.to_html()))
     assert [words for _, words in figures] == ["Three points", "Grey", "A peak"]
     assert np.unique(np.asarray(figures[1][0])).tolist() == [40]  # the poster shows the first frame
     assert contact_sheets.sheet(figures).width == contact_sheets.GAP + 4 * (contact_sheets.WIDTH + contact_sheets.GAP)
@@ -284,14 +285,15 @@ def test_a_sheet_holds_every_picture_and_poster_with_the_head_of_its_words():
 def test_curves_of_a_poster_are_drawn_where_they_are():
     page = (
         '<svg data-panel viewBox="0 0 100 50" aria-label="A bar"><svg data-layer x="10" y="0" width="60" height="50">'
-        '<path d="M0,20H90V30h-90Z" fill="#D55E00"/></svg><path d="M80,40m-5,0a5,5 0 1,0 10,0a5,5 0 1,0-10,0z" fill="#0072B2"/></svg>'
+        '<path d="M0,20H90V30h-90Z" fill="#D55E00"/></svg>'
+        '<path d="M80,40m-5,0a5,5 0 1,0 10,0a5,5 0 1,0-10,0z" fill="#0072B2"/></svg>'
     )
     ((image, words),) = contact_sheets.figures_of(notebook(page))
     seen = np.asarray(image.convert("RGB"))
     assert words == "A bar" and seen.shape == (100, 200, 3)  # twice the size
     bar, disc = ((seen == color).all(axis=2) for color in ([0xD5, 0x5E, 0x00], [0x00, 0x72, 0xB2]))
     assert bar[41:59, 21:139].all() and not bar[:, :19].any() and not bar[:, 141:].any() and not bar[:39].any()
-    assert disc.sum() == pytest.approx(np.pi * 10**2, rel=0.08) and disc[80, 160]
+    assert disc.sum() == pytest.approx(np.pi * 10**2, rel=0.2) and disc[80, 160]
 
 
 def test_sheets_on_disk_are_small_and_shown_with_words():
@@ -305,7 +307,9 @@ def test_sheets_on_disk_are_small_and_shown_with_words():
 
 
 def test_a_sheet_that_is_too_large_is_refused(tmp_path):
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (700, 700, 3), np.uint8))
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
+    contact_sheets.save(noise, tmp_path / "fewer.png", limit=2000)
+    assert 900 < (tmp_path / "fewer.png").stat().st_size <= 2000
     with pytest.raises(ValueError, match="fewer figures"):
-        contact_sheets.save(noise, tmp_path / "noise.png")
+        contact_sheets.save(noise, tmp_path / "noise.png", limit=900)
     assert not (tmp_path / "noise.png").exists()

@@ -215,7 +215,7 @@ def _read(stdout, lines):
 def _environment():
     threads = str(min(4, os.cpu_count() or 1))  # each BLAS thread reserves memory, and many cores make many
     blas = {name: os.environ.get(name, threads) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")}
-    return {**os.environ, **blas, "MPLBACKEND": "Agg", "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, **blas, "MPLBACKEND": "Agg"}
 
 
 def own_group():
