@@ -46,15 +46,13 @@ function drawPanel(panel, alt, markup) {
 }
 
 // Brings a poster to life: its pictures stay, sliders take the place of the line that names the state shown.
-// Returns a function that moves all sliders; onMove hears of the reader's moves.
-export function mount(figure, { sliders, start, frames, pool, alts, texts }, onMove = () => {}) {
+export function mount(figure, { sliders, start, frames, pool, alts, texts }) {
   const at = [...start];
   const panels = [...figure.querySelectorAll("[data-panel]")];
   const readout = figure.querySelector(".enm-readout");
   const rows = sliders.map((s, d) => slider(s, (position) => {
     at[d] = position;
     show();
-    onMove([...at]);
   }));
   function show() {
     const index = frameIndex(at, sliders.map((s) => s.values.length));
@@ -66,10 +64,6 @@ export function mount(figure, { sliders, start, frames, pool, alts, texts }, onM
   figure.querySelector(".enm-state").replaceWith(element("div", { class: "enm-sliders" }, ...rows.map((r) => r.row)));
   figure.setAttribute("data-live", "");
   show();
-  return (moved) => {
-    moved.forEach((position, d) => { at[d] = position; });
-    show();
-  };
 }
 
 // Ids come from content, so equal figures on one page share theirs: each script takes the first that is not live yet.
@@ -77,15 +71,3 @@ export function mountStatic(key, payload) {
   const figure = document.querySelector(`[data-enm-frames="${key}"]:not([data-live])`);
   if (figure) mount(figure, payload);
 }
-
-// The position lives on the front end's model: views of one output move together, the kernel is never asked.
-function render({ model, el }) {
-  el.innerHTML = model.get("poster");
-  const move = mount(el.firstElementChild, model.get("payload"), (at) => model.set("at", at));
-  const follow = () => move(model.get("at"));
-  follow();
-  model.on("change:at", follow);
-  return () => model.off("change:at", follow);
-}
-
-export default { render };

@@ -15,12 +15,10 @@ import math
 import struct
 import sys
 import zlib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from html import escape
-from importlib.util import find_spec
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +30,6 @@ MAX_BYTES = 4_000_000  # of payload: it travels inside the notebook and the page
 JS = Path(__file__).with_name("frames.js").read_text(encoding="utf-8")
 CSS = Path(__file__).with_name("frames.css").read_text(encoding="utf-8")
 WANTED = "return a matplotlib figure or axes, a uint8 array, or a dict of curves"
-WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 
 WIDTH, HEIGHT, TOP, RIGHT, BOTTOM = 480, 300, 10, 14, 48  # of a panel of curves, in its own pixels
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]  # Okabe & Ito (2008), those with 3:1 on white and on #111
@@ -43,7 +40,6 @@ SHAPES = [
     "m-4.5,-4.5h9v9h-9z",  # square
     "m0,-6l5.5,10h-11z",  # triangle
 ]
-SHOWN = Counter()  # widgets made so far, by the key of their figure
 SHARED = {"xlabel": "", "ylabel": "", "xlim": None, "ylim": None, "xscale": "linear", "yscale": "linear"}
 
 
@@ -120,38 +116,9 @@ class Frames:
         call = f'mountStatic("{self.key}", {_json(self.payload)});'
         return f'<style>{CSS}</style>{self.poster}<script type="module">{JS}\n{call}</script>'
 
-    @cached_property
-    def widget(self):
-        """The anywidget that JupyterLab shows, made once: all its views move together."""
-        return _widget(self)
-
     def _repr_mimebundle_(self, include=None, exclude=None):
-        live = {WIDGET_MIME: self.widget.get_view_spec()} if find_spec("anywidget") else {}
-        return {"text/plain": repr(self), "text/html": self.to_html(), **live}
-
-
-def _widget(figure):
-    """An anywidget whose ids come from the content, counted where one kernel makes the same figure again."""
-    from ipywidgets import Layout
-
-    SHOWN[figure.key] += 1
-    model_id = f"{figure.key}-{SHOWN[figure.key]}"
-    state = {"poster": figure.poster, "payload": figure.payload, "at": figure.payload["start"]}
-    return _widget_class()(model_id=model_id, layout=Layout(model_id=f"{model_id}-layout"), **state)
-
-
-@cache
-def _widget_class():
-    import anywidget
-    import traitlets
-
-    class FramesWidget(anywidget.AnyWidget):
-        _esm, _css = JS, CSS
-        poster = traitlets.Unicode().tag(sync=True)
-        payload = traitlets.Dict().tag(sync=True)
-        at = traitlets.List().tag(sync=True)
-
-    return FramesWidget
+        # no widget beside the HTML: Lab would prefer it, and a notebook reopened later would show "model not found"
+        return {"text/plain": repr(self), "text/html": self.to_html()}
 
 
 def _inner(panels, alts, states, texts, first, caption):

@@ -262,33 +262,21 @@ def live_figures(page, count):
     return figures
 
 
-def test_jupyterlab_shows_the_widget_and_keeps_the_arrow_keys(tall_page, lab, screenshot):
+def test_jupyterlab_shows_it_live_and_keeps_the_arrow_keys(tall_page, lab, screenshot):
     page = tall_page
-    notebook(lab.root / "widget.ipynb", "figure")
-    run_all(page, lab, "widget.ipynb")
+    notebook(lab.root / "live.ipynb", "figure")
+    run_all(page, lab, "live.ipynb")
     figures = live_figures(page, 2)
     by_keyboard_and_mouse(page, figures.first)
-    check_pca(figures.last, 5)  # the second view of the same figure has moved along
-    assert page.locator(".jp-Notebook script").count() == 0  # Lab took the widget, not the HTML beside it
+    check_pca(figures.last, 1)  # the same figure shown again stays where it was
     assert page.locator(".jp-Notebook .jp-OutputArea-output").count() == 2  # one output per cell
     screenshot(page, "jupyterlab")
-
-
-def test_jupyterlab_without_anywidget_shows_the_html(tall_page, lab, screenshot):
-    page = tall_page
-    notebook(lab.root / "html.ipynb", "from IPython.display import HTML\nHTML(figure.to_html())")
-    run_all(page, lab, "html.ipynb")
-    figures = live_figures(page, 2)
-    by_keyboard_and_mouse(page, figures.last)
-    check_pca(figures.first, 1)
-    screenshot(page, "jupyterlab_html")
 
 
 def test_exported_html_is_live(page, tmp_path, screenshot):
     notebook(tmp_path / "export.ipynb")
     command = [sys.executable, "-m", "nbconvert", "--to", "html", "--execute", PRIORITY, "export.ipynb"]
-    no_cdn = ["--ExecutePreprocessor.store_widget_state=False"]  # else the template asks for ipywidgets' own scripts
-    no_cdn += ["--HTMLExporter.mathjax_url=", "--HTMLExporter.require_js_url="]
+    no_cdn = ["--HTMLExporter.mathjax_url=", "--HTMLExporter.require_js_url="]  # the template asks for both, always
     done = subprocess.run([*command, *no_cdn], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     page.goto((tmp_path / "export.html").as_uri())
