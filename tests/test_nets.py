@@ -220,3 +220,13 @@ def test_autograd_sees_through_flatten_and_leaves():
     assert_allclose(by_vector, nets.flatten(by_list), rtol=1e-12)
     decay = grad(lambda p: sum(np.sum(a**2) for a in nets.leaves(p)))(params)
     assert_allclose(nets.flatten(decay), 2 * nets.flatten(params), rtol=1e-12)
+
+
+@pytest.mark.parametrize("f", ACTIVATIONS)
+@pytest.mark.parametrize("x", [50.0, 1e4, 1e30])
+def test_gradients_of_activations_do_not_overflow_in_float32(f, x):
+    both = np.array([-x, x], np.float32)
+    with np.errstate(all="raise", under="ignore"):
+        slope = grad(lambda a: np.sum(f(a)))(both)
+    limits = {nets.sigmoid: [0, 0], nets.tanh: [0, 0], nets.softplus: [0, 1], nets.relu: [0, 1], nets.identity: [1, 1]}
+    assert slope.dtype == np.float32 and np.allclose(slope, limits[f], rtol=1e-6, atol=1e-20)
