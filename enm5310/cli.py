@@ -76,7 +76,7 @@ def _copied(done):
 
 @app.command()
 def check(
-    what: Annotated[list[str] | None, typer.Argument(metavar="[PATH or PART]...", help=WHAT)] = None,
+    what: Annotated[list[str] | None, typer.Argument(metavar="PATH or PART", help=WHAT)] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the verdicts to this file, too.")] = None,
     timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="For each cell and each check.")] = 30,
     memory: Annotated[float, typer.Option(min=0.25, metavar="GIB", help="For a notebook, on Linux.")] = 4,
@@ -116,7 +116,7 @@ def solution(id: Annotated[str, typer.Argument(metavar="ID", help=ID)]):
 
 
 @app.command()
-def release(what: Annotated[list[str] | None, typer.Argument(metavar="[PART]...", help="All when left out.")] = None):
+def release(what: Annotated[list[str] | None, typer.Argument(metavar="PART", help="All when left out.")] = None):
     """For authors: solutions/ to exercises/ through nbgrader, after every solution has earned full marks."""
     from enm5310 import release
     from enm5310.practice import places
@@ -215,7 +215,7 @@ def main():
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        code = app(standalone_mode=False) or 0
+        code = app(prog_name="enm5310", standalone_mode=False) or 0
     except Problem as why:
         code = _failed(str(why))
     except UsageError as why:

@@ -169,6 +169,22 @@ def test_a_print_flood_is_cut():
     assert sum(map(len, report.verdict.printed)) < 10_000 and len(str(report)) < 10_000
 
 
+def test_an_endless_print_does_not_fill_the_memory():
+    import tracemalloc
+
+    def endless(x):
+        for _ in range(3_000):
+            print("x" * 10_000)
+        return 2 * x
+
+    tracemalloc.start()
+    try:
+        assert double(endless).points == 3
+        assert tracemalloc.get_traced_memory()[1] < 5e6
+    finally:
+        tracemalloc.stop()
+
+
 def test_exit_is_caught_but_an_interrupt_is_not():
     assert "SystemExit" in judge(lambda x: sys.exit()).message
 

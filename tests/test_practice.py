@@ -212,7 +212,7 @@ def test_floods_and_stubborn_code_end_too(tmp_path):
         "pca-fit": "import sys\nfor _ in range(20_000): print('flood'); sys.stderr.write('flood')\n1 / 0",
         "ppca-fit": "import os, signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
                     "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
-        "pca-errors": "import threading, time\nthreading.Thread(target=time.sleep, args=(1000,)).start()\n"
+        "pca-errors": "import os, signal, threading, time\nthreading.Thread(target=time.sleep, args=(1000,)).start()\n"
                       "def pca_errors(*args): os.kill(os.getpid(), signal.SIGKILL)",
     }  # fmt: skip
     judged, _ = judge(write(tmp_path / "01_pca.ipynb", answers), QUICK)

@@ -8,13 +8,22 @@ import sys
 import tempfile
 import warnings
 
-MAX_TEXT = 2_000  # characters kept per check: a runaway print must not flood the report
+MAX_TEXT = 2_000  # characters kept per call: a runaway print must not flood the report
+MAX_WARNINGS = 20
+
+
+class Capped(io.StringIO):
+    """Keeps the first MAX_TEXT characters and drops the rest, so that an endless print cannot fill the memory."""
+
+    def write(self, text):
+        super().write(text[: max(0, MAX_TEXT - self.tell())])
+        return len(text)
 
 
 @contextlib.contextmanager
 def captured(lines):
     """Appends to ``lines`` everything written to stdout, stderr (also from C code) or raised as a warning."""
-    text = io.StringIO()
+    text = Capped()
     with (
         warnings.catch_warnings(record=True) as caught,
         contextlib.redirect_stdout(text),
@@ -26,8 +35,8 @@ def captured(lines):
         try:
             yield
         finally:
-            lines += [f"{w.category.__name__}: {w.message}" for w in caught]
-    lines += text.getvalue()[:MAX_TEXT].splitlines()
+            lines += [f"{w.category.__name__}: {w.message}"[:MAX_TEXT] for w in caught[:MAX_WARNINGS]]
+    lines += text.getvalue().splitlines()
 
 
 @contextlib.contextmanager

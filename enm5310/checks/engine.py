@@ -254,5 +254,5 @@ def _in_words(why):
     return f"{told} (line {own[-1].lineno}" + (f": `{line[:80]}`)" if line else ")")
 
 
-_OURS = os.path.dirname(__file__)
+_OURS = os.path.dirname(os.path.dirname(__file__))
 _NUMPY = os.path.dirname(np.__file__)
