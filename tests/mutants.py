@@ -16,8 +16,7 @@ def mutants(text):
         for what, change in _changes(node):
             mutant = copy.deepcopy(tree)
             change(_find(mutant, path))
-            where = f"line {getattr(node, 'lineno', 0)}: {what} in `{ast.unparse(node)[:60]}`"
-            yield where, ast.unparse(ast.fix_missing_locations(mutant))
+            yield f"{what} in `{ast.unparse(node)[:60]}`", ast.unparse(ast.fix_missing_locations(mutant))
 
 
 def _nodes(tree, path=()):

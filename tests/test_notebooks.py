@@ -45,6 +45,13 @@ def test_is_clean_on_disk(path):
     assert text == nbformat.writes(nb) + ("\n" if not nbformat.writes(nb).endswith("\n") else "")
 
 
+@pytest.mark.parametrize("path", ON_DISK, ids=by_name)
+def test_code_fits_into_the_width_of_a_notebook(path):
+    for cell in cells(path):
+        if cell["cell_type"] == "code":
+            assert max(map(len, source(cell).splitlines()), default=0) <= 100, cell["id"]
+
+
 @pytest.mark.parametrize("path", LECTURES, ids=by_name)
 def test_lecture_code_cells_are_short_and_have_one_job(path):
     lengths = []

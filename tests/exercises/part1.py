@@ -277,10 +277,10 @@ ROUTES = {
 CENTRED_ONCE = "sum_i (x_i - m)(x_i + m)^T = sum_i (x_i - m)(x_i - m)^T, since sum_i (x_i - m) = 0"
 
 EQUIVALENT = {
-    "pca_fit": {"line 15: Sub -> Add in `X - mean`": CENTRED_ONCE},
+    "pca_fit": {"Sub -> Add in `X - mean`": CENTRED_ONCE},
     "n_components": {
-        "line 12: comparison in `kept >= fraction - 1e-12`": "nothing lies at distance exactly 1e-12 of a tie",
+        "comparison in `kept >= fraction - 1e-12`": "nothing lies at distance exactly 1e-12 of a tie",
     },
-    "ppca_fit": {"line 15: Sub -> Add in `X - mu`": CENTRED_ONCE},
-    "pca_errors": {"line 13: Sub -> Add in `X_train - mean`": CENTRED_ONCE},
+    "ppca_fit": {"Sub -> Add in `X - mu`": CENTRED_ONCE},
+    "pca_errors": {"Sub -> Add in `X_train - mean`": CENTRED_ONCE},
 }
