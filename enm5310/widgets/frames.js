@@ -1,5 +1,5 @@
 // Sliders over frames that Python drew: nothing is computed here, a slider's position only looks a frame up.
-// One ES module, two hosts: JupyterLab through anywidget (render) and any HTML page without a kernel (mountStatic).
+// An ES module that stands in the page beside each figure; the line after it gives mountStatic the figure's payload.
 
 // Where a frame stands in the list: the positions are the digits of its number, the last slider the fastest.
 export const frameIndex = (at, sizes) => at.reduce((index, digit, d) => index * sizes[d] + digit, 0);
@@ -46,7 +46,7 @@ function drawPanel(panel, alt, markup) {
 }
 
 // Brings a poster to life: its pictures stay, sliders take the place of the line that names the state shown.
-export function mount(figure, { sliders, start, frames, pool, alts, texts }) {
+function mount(figure, { sliders, start, frames, pool, alts, texts }) {
   const at = [...start];
   const panels = [...figure.querySelectorAll("[data-panel]")];
   const readout = figure.querySelector(".enm-readout");

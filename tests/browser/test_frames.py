@@ -130,7 +130,7 @@ def by_keyboard_and_mouse(page, figure):
         check_pca(figure, k)
 
 
-# -------------------- a page without a kernel --------------------
+# -------------------- a plain page --------------------
 
 
 def test_plain_page_is_live(page, tmp_path, screenshot):
