@@ -10,7 +10,7 @@ import numpy as np
 from enm5310.widgets.axes import BOTTOM, HEIGHT, RIGHT, TOP, WIDTH, Axis, draw_axes, fit_axis, ticks
 from enm5310.widgets.panels import Panel
 
-COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]  # Okabe & Ito (2008), those with 3:1 (WCAG 2.2, 1.4.11) on white and on #111
+COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]  # Okabe & Ito (2008), those with 3:1 on white and on #111
 DASHES = ["", "8 4", "2 4", "10 4 2 4"]  # never colour alone
 SHAPES = [
     "m-5,0a5,5 0 1,0 10,0a5,5 0 1,0-10,0z",  # disc

@@ -3,7 +3,7 @@
     frames({"k": [1, 2, 5, 10]}, draw, alt="ten digits above their reconstructions", text=lambda k: f"error {error[k]}")
 
 ``draw(k=...)`` returns a matplotlib Figure or Axes, a uint8 image, or a dict of curves.  The figure is HTML
-alone: live in JupyterLab and in any exported page, with no request to anywhere; where JavaScript is off, a poster stays.
+alone: live in JupyterLab and in any exported page, without a request to anywhere; without JavaScript a poster stays.
 """
 
 import hashlib

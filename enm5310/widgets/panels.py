@@ -1,5 +1,5 @@
 """What a figure is made of: a panel is one place in it over all its frames, HTML that stays around pieces that change.
-``pictures`` and ``curves`` make panels; here they are put side by side for the poster, and equal pieces are stored once.
+``pictures`` and ``curves`` make panels; here they stand side by side in the poster, and equal pieces are stored once.
 """
 
 from html import escape
