@@ -165,6 +165,8 @@ def fit_gan(x, theta, rng, steps=300, batch=256, ridge=1e-3, lr=0.05, callback=N
     holds the value of the game: -log 4 at the solution, where D = 1/2, but no measure of G on the way there.
     """
 
+    x = x.astype(np.result_type(x, np.float32), copy=False)  # whole numbers would round the noise
+
     def value_and_gradient(theta, _, t):
         real, eps = rng.choice(x, batch), rng.standard_normal(batch).astype(x.dtype)
         fake = generator(eps, theta)
@@ -217,7 +219,7 @@ def fit_avb(x, rng, steps=3000, copies=64, k=2, hidden=32, lr=3e-3, callback=Non
     cannot exceed 1/4 per row, so the best average is -log 4: each point owns a quarter of the latent plane, which no
     Gaussian q can fill.  Run.values holds -(estimated ELBO), which may overshoot while T lags behind.
     """
-    p = x.shape[1]
+    p, x = x.shape[1], x.astype(np.result_type(x, np.float32), copy=False)
     model = [nets.init(sizes, rng, x.dtype) for sizes in ([p + k, hidden, hidden, k], [k, hidden, p])]
     players = (model, nets.init([p + k, hidden, hidden, 1], rng, x.dtype))
     x = np.tile(x, (copies, 1))

@@ -142,6 +142,8 @@ def contrastive_divergence(rbm, V, eps, linear=False, eps_v=None):
     practice.  Source: Hinton (2002); Hinton & Salakhutdinov (2006), equation 2.
     """
     H = hidden_mean(rbm, V, linear)
+    if np.shape(eps) != np.shape(H) or np.shape(eps_v) not in {(), np.shape(V)}:
+        raise ValueError(f"eps {np.shape(eps)}, eps_v {np.shape(eps_v)}; want one per unit: {H.shape}, {np.shape(V)}")
     h = H + eps if linear else (eps < H).astype(H.dtype)
     V1 = nets.sigmoid(h @ rbm.W.T + rbm.a)
     V1 = V1 if eps_v is None else (eps_v < V1).astype(V1.dtype)
@@ -152,7 +154,11 @@ def contrastive_divergence(rbm, V, eps, linear=False, eps_v=None):
 
 
 def fit_rbm(rbm, V, rng, epochs=10, size=100, lr=0.1, linear=False, momentum=0.9, decay=2e-4, callback=None):
-    """Ascend `contrastive_divergence` - decay W on the rows of V (n, p) in [0, 1], minibatches with momentum; a Run."""
+    """Ascend `contrastive_divergence` - decay W on the rows of V (n, p) in [0, 1], minibatches with momentum; a Run.
+
+    Raises ValueError when V is not a finite matrix with entries in [0, 1].
+    """
+    V = _probabilities(V)
 
     def value_and_gradient(rbm, i, t):
         shape = len(i), len(rbm.b)
@@ -173,9 +179,7 @@ def pretrain(X, sizes, rng, epochs=10, size=100, lr=0.1, linear_lr=1e-3, callbac
     keep the random weights they start from.  Raises ValueError when X is not a finite matrix with entries in [0, 1].
     Source: Hinton & Salakhutdinov (2006), figure 1.
     """
-    V = _checked(X)
-    if np.min(V) < 0 or np.max(V) > 1:
-        raise ValueError(f"X has entries from {np.min(V)} to {np.max(V)}; units are probabilities: scale to [0, 1]")
+    V = _probabilities(X)
     rbms = [_random_rbm(p, k, rng, V.dtype) for p, k in pairwise(sizes)]
     for l, rbm in enumerate(rbms):
         linear = l == len(rbms) - 1
@@ -189,6 +193,13 @@ def pretrain(X, sizes, rng, epochs=10, size=100, lr=0.1, linear_lr=1e-3, callbac
 
 def _random_rbm(p, k, rng, dtype):
     return RBM((0.1 * rng.standard_normal((p, k))).astype(dtype), np.zeros(p, dtype), np.zeros(k, dtype))
+
+
+def _probabilities(X):
+    X = _checked(X)
+    if np.min(X) < 0 or np.max(X) > 1:
+        raise ValueError(f"X has entries from {np.min(X)} to {np.max(X)}; units are probabilities: scale to [0, 1]")
+    return X
 
 
 def unroll(rbms):

@@ -54,17 +54,25 @@ class Minimum(NamedTuple):
     trace: np.ndarray  # (steps + 1,), g(theta_t, best_psi(theta_t)) at the start and after each step; never increases
 
 
-def minimise(bound, theta, steps):
+def minimise(bound, theta, steps, callback=None):
     """theta*, psi* <- argmin g(theta, psi), one argument at a time (majorise-minimise): a Minimum.
 
-    g(theta', psi') <= g(theta', psi) <= g(theta, psi), so no step size is needed.  Source: Hunter & Lange (2004).
+    g(theta', psi') <= g(theta', psi) <= g(theta, psi), so no step size is needed.
+    callback(t, theta, value) is called before each step and stops the run by returning True, KeyboardInterrupt (the
+    stop button) ends it too: either way you get the best so far.  Source: Hunter & Lange (2004).
     """
     psi = bound.best_psi(theta)
     trace = [bound.g(theta, psi)]
-    for _ in range(steps):
-        theta = bound.best_theta(psi)
-        psi = bound.best_psi(theta)
-        trace.append(bound.g(theta, psi))
+    try:
+        for t in range(steps):
+            if callback is not None and callback(t, theta, trace[-1]):
+                break
+            new = bound.best_theta(psi)
+            new_psi = bound.best_psi(new)
+            trace.append(bound.g(new, new_psi))
+            theta, psi = new, new_psi  # both or neither: an interrupt leaves a matching pair
+    except KeyboardInterrupt:
+        pass
     return Minimum(theta, psi, np.array(trace))
 
 
@@ -98,18 +106,25 @@ def jaakkola_jordan(X, y, ridge=1.0):
     Logistic regression, f(theta) = -log p(y | X theta) + ridge |theta|^2 / 2 for X (n, p), y (n,) in {0, 1}; best_theta
     solves a linear system.  Separable classes want ridge > 0.  Source: Jaakkola & Jordan (2000).
     """
-    if np.shape(y) != (len(X),) or not np.all((y == 0) | (y == 1)):
-        raise ValueError(f"y has shape {np.shape(y)} for {len(X)} rows of X; give one label per row, 0 or 1")
+    if np.ndim(X) != 2 or np.shape(y) != (len(X),) or not np.all((y == 0) | (y == 1)):
+        raise ValueError(f"y has shape {np.shape(y)} for X {np.shape(X)}; give X (n, p) and one label per row, 0 or 1")
+    if not ridge >= 0:
+        raise ValueError(f"ridge is {ridge}; below 0 the loss has no minimum, use ridge >= 0")
+
+    def line(theta):
+        if np.shape(theta) != (X.shape[1],):  # a column would make (n, n) of a - y
+            raise ValueError(f"theta has shape {np.shape(theta)}; X {np.shape(X)} wants ({X.shape[1]},)")
+        return X @ theta
 
     def g(theta, psi):
-        a = X @ theta
+        a = line(theta)
         touch = softplus(psi) + (a - psi) / 2 + _lam(psi) * (a**2 - psi**2)
         return np.sum(touch - y * a) + ridge * np.sum(theta**2) / 2
 
     return Bound(
-        f=lambda theta: np.sum(softplus(X @ theta) - y * (X @ theta)) + ridge * np.sum(theta**2) / 2,
+        f=lambda theta: np.sum(softplus(line(theta)) - y * line(theta)) + ridge * np.sum(theta**2) / 2,
         g=g,
-        best_psi=lambda theta: np.abs(X @ theta),
+        best_psi=lambda theta: np.abs(line(theta)),
         best_theta=lambda psi: np.linalg.solve(
             (X.T * (2 * _lam(psi))) @ X + ridge * np.eye(X.shape[1], dtype=X.dtype), X.T @ (y - 0.5)
         ),
@@ -210,6 +225,8 @@ def iwae_bound(log_w):
 
 def iwae_gradient(log_joint, log_q, g, theta, eps):
     """grad_theta log (1/K) sum_k w_k at z = g(eps, theta), one row per group of K: (S, d), eps (S, K, ...)."""
+    if np.ndim(eps) < 2:
+        raise ValueError(f"eps has shape {np.shape(eps)}; each of S rows wants its own K noises, shape (S, K)")
 
     def bound(theta):
         theta = theta[:, None]  # the K samples of a row share its copy of theta
@@ -257,7 +274,7 @@ def elbo_surgery(mean, logvar, eps):
 
 def toy_log_joint(x, z):
     """log N(z; 0, I) + log N(x; z, I), shape (...) for x (p,), z (..., p)."""
-    return log_standard_normal(z) + log_standard_normal(x - z)
+    return log_standard_normal(z) + log_gaussian(x, z, 0 * z)
 
 
 def toy_log_evidence(x):
@@ -272,7 +289,7 @@ def toy_posterior(x):
 
 def toy_elbo(x, mean, logvar):
     """E_q log N(x; z, I) - KL(q || N(0, I)) = log p(x) - KL(q || posterior) for q = N(mean, e^logvar)."""
-    return log_standard_normal(x - mean) - 0.5 * np.sum(np.exp(logvar), axis=-1) - kl_standard_normal(mean, logvar)
+    return log_gaussian(x, mean, 0 * logvar) - 0.5 * np.sum(np.exp(logvar), axis=-1) - kl_standard_normal(mean, logvar)
 
 
 def toy_gap(x, mean, logvar):
@@ -283,10 +300,12 @@ def toy_gap(x, mean, logvar):
 def toy_chi2(x, mean, logvar):
     """Var_q[w] / p(x)^2 = prod_j v / sqrt(t (2v - t)) e^{(mean - x/2)^2 / (2v - t)} - 1, with v = e^logvar, t = 1/2.
 
-    K (log p(x) - L_K) -> chi^2 / 2 as K grows.  Infinite where 2v <= t: q is too narrow for its weights.
+    K (log p(x) - L_K) -> chi^2 / 2 as K grows.  Infinite where 2v <= t: q is too narrow for its weights.  Shape (...).
     """
-    v, t = np.exp(logvar), 0.5
-    room = 2 * v - t
-    if not np.all(room > 0):
-        return np.inf
-    return np.exp(np.sum(logvar - 0.5 * np.log(t * room) + (mean - x / 2) ** 2 / room, axis=-1)) - 1
+    v, t, d = np.exp(logvar), 0.5, mean - toy_posterior(x)[0]
+    if np.shape(d) != np.shape(logvar):
+        raise ValueError(f"x - mean has shape {np.shape(d)} and logvar {np.shape(logvar)}; each feature wants its own")
+    room = np.maximum(2 * v - t, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # no room: log 0 and d^2 / 0
+        chi2 = np.exp(np.sum(logvar - 0.5 * np.log(t * room) + d**2 / room, axis=-1)) - 1
+    return np.where(np.any(room == 0, axis=-1), np.inf, chi2)[()]

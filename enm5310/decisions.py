@@ -103,7 +103,10 @@ FULL_COVARIANCE = Family(_full_path, _full_log_q)  # N(mean, L L^T); theta (d(d 
 def elbo(log_joint, family, theta, eps):
     """log p(x, z_s) - log q(z_s; theta) at z = g(eps, theta), shape (S,): rows average to the ELBO; all Monte Carlo."""
     z = family.g(eps, theta)
-    return log_joint(z) - family.log_q(z, theta)
+    log_p, log_q = log_joint(z), family.log_q(z, theta)
+    if np.shape(log_p) != np.shape(log_q):
+        raise ValueError(f"log_joint gave shape {np.shape(log_p)}; want one number per sample, {np.shape(log_q)}")
+    return log_p - log_q
 
 
 def analytic_kl_gradient(log_lik, theta, eps):
@@ -360,7 +363,7 @@ def profit(shop, q, D):
 
 def profit_slope(shop, q, D):
     """d profit / dq = p - c where D > q, s - c where D < q, elementwise: the IPA gradient, of mean 0 at the best q."""
-    return np.where(D > q, shop.p - shop.c, shop.s - shop.c).astype(np.result_type(q, D))
+    return np.where(D > q, shop.p - shop.c, shop.s - shop.c).astype(np.result_type(q, D, np.float32))
 
 
 def critical_fractile(shop):

@@ -164,6 +164,8 @@ def kl_gaussians(m1, S1, m2, S2):
 
     m (p,), S (p, p).  Raises ValueError unless both covariances are symmetric and positive definite.
     """
+    if np.ndim(m1) > 1 or np.ndim(m2) > 1:
+        raise ValueError(f"means of shape {np.shape(m1)} and {np.shape(m2)}; want (p,), one law: loop over a batch")
     _same_features(m1, S1, m2, S2)
     L1, L2 = _cholesky(S1), _cholesky(S2)
     A, d = np.linalg.solve(L2, L1), np.linalg.solve(L2, m2 - m1)  # tr(S2^-1 S1) = |L2^-1 L1|^2

@@ -75,7 +75,7 @@ def ranks(values):
         raise ValueError("f gave NaN, which has no rank; make f return a large number there")
     ordered, S = np.sort(values), len(values)
     middle = (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right") - 1) / 2
-    return ((middle - (S - 1) / 2) / max(S - 1, 1)).astype(values.dtype)
+    return ((middle - (S - 1) / 2) / max(S - 1, 1)).astype(np.result_type(values, np.float32))
 
 
 def minimise(f, mu, sigma, rng, steps=300, pairs=20, lr=0.1, shaping=None, update=sgd, callback=None):

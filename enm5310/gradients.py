@@ -48,7 +48,10 @@ def score_function(f, log_p, theta, z, baseline=0.0):
     Any baseline b that does not depend on z_s leaves the mean alone: one number, one per parameter (d,), or one per
     sample (S, 1) made from the *other* samples, as `leave_one_out` does.  Source: Williams (1992).
     """
-    return (_one_each(f(z), len(z))[:, None] - baseline) * score(log_p, theta, z)
+    signal = _one_each(f(z), len(z))[:, None] - baseline
+    if np.shape(signal) not in {(len(z), 1), (len(z), len(theta))}:
+        raise ValueError(f"baseline has shape {np.shape(baseline)}; want one number, (d,), or (S, 1) = ({len(z)}, 1)")
+    return signal * score(log_p, theta, z)
 
 
 def optimal_baseline(f, log_p, theta, z):
@@ -63,8 +66,8 @@ def optimal_baseline(f, log_p, theta, z):
 def leave_one_out(values):
     """b_s = mean of the other S - 1 values, shape (S, 1): a baseline that costs nothing and keeps the mean unbiased."""
     S = len(values)
-    if S < 2:
-        raise ValueError(f"{S} value(s): a baseline from the other samples wants at least 2 samples")
+    if S < 2 or np.ndim(values) != 1:
+        raise ValueError(f"values {np.shape(values)}: a baseline from the other samples wants at least 2 samples, (S,)")
     return ((np.sum(values) - values) / (S - 1))[:, None]
 
 
@@ -145,7 +148,7 @@ def quadratic_baselines(mu, sigma, k):
 
 def squared_norm_variances(p, sigma=1.0):
     """Var of d/dmu_j for f = |z|^2, z ~ N(0, sigma^2 I_p): only the score function pays for the dimension."""
-    return {"pathwise": 4 * sigma**2, "score_function": (p + 2) * (p + 4) * sigma**2}
+    return {"pathwise": 4 * _positive(sigma) ** 2, "score_function": (p + 2) * (p + 4) * sigma**2}
 
 
 def cosine_variances(mu, sigma, k):

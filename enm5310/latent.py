@@ -38,6 +38,7 @@ def grid(n):
 
 def interpolate(z0, z1, t):
     """(1 - t) z0 + t z1 for t (m,), shape (m, k): the straight line, which cuts through the middle of the prior."""
+    _two_codes(z0, z1)
     t = np.reshape(t, (-1, 1))
     return (1 - t) * z0 + t * z1
 
@@ -49,6 +50,7 @@ def slerp(z0, z1, t):
     give the straight line.  Raises ValueError when one is zero or they are opposite: no great circle is singled out.
     Source: Shoemake (1985); White (2016).
     """
+    _two_codes(z0, z1)
     r0, r1 = np.linalg.norm(z0), np.linalg.norm(z1)
     if r0 == 0 or r1 == 0:
         raise ValueError("a code is the zero vector, which has no direction: use interpolate")
@@ -57,7 +59,12 @@ def slerp(z0, z1, t):
     if np.pi - w < 1e-7:
         raise ValueError("the codes point in opposite directions, any great circle joins them: go through a third code")
     t = np.reshape(t, (-1, 1))
-    return (_sine_ratio(1 - t, w) * z0 + _sine_ratio(t, w) * z1).astype(np.result_type(z0, z1))
+    return (_sine_ratio(1 - t, w) * z0 + _sine_ratio(t, w) * z1).astype(np.result_type(z0, z1, np.float32))
+
+
+def _two_codes(z0, z1):
+    if np.ndim(z0) != 1 or np.shape(z0) != np.shape(z1):
+        raise ValueError(f"codes of shape {np.shape(z0)} and {np.shape(z1)}; give two of shape (k,), a batch in a loop")
 
 
 def _sine_ratio(t, w):
@@ -83,6 +90,8 @@ def active_units(mean, threshold=0.01):
 
     A latent that ignores x has collapsed onto the prior.  Source: Burda, Grosse & Salakhutdinov (2016), section 5.
     """
+    if np.ndim(mean) != 2 or len(mean) < 2 or not np.all(np.isfinite(mean)):
+        raise ValueError(f"mean has shape {np.shape(mean)}; a variance over x wants (n, k), n >= 2, all finite")
     return np.var(mean, axis=0) > threshold
 
 

@@ -16,7 +16,7 @@ def sgd(params, gradient, state=None, lr=0.01, momentum=0.0):
 
     Source: Polyak (1964), heavy ball; Robbins & Monro (1951) for momentum = 0.
     """
-    v = tree_map(np.zeros_like, params) if state is None else state
+    v = _zeros(params, gradient) if state is None else state
     v = tree_map(lambda v, g: momentum * v - lr * g, v, gradient)
     return tree_map(lambda theta, v: theta + v, params, v), v
 
@@ -35,13 +35,22 @@ def adam(params, gradient, state=None, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8
     m and v start at zero and are therefore too small at first; dividing by 1 - beta^t makes them unbiased.
     Source: Kingma & Ba (2015), algorithm 1.
     """
-    m, v, t = state or Moments(tree_map(np.zeros_like, params), tree_map(np.zeros_like, params), 0)
+    m, v, t = state or Moments(_zeros(params, gradient), _zeros(params, gradient), 0)
     t = t + 1
     m = tree_map(lambda m, g: beta1 * m + (1 - beta1) * g, m, gradient)
     v = tree_map(lambda v, g: beta2 * v + (1 - beta2) * g * g, v, gradient)
     c1, c2 = 1 - beta1**t, 1 - beta2**t  # m_hat = m / c1, v_hat = v / c2
     params = tree_map(lambda theta, m, v: theta - lr * (m / c1) / (np.sqrt(v / c2) + eps), params, m, v)
     return params, Moments(m, v, t)
+
+
+def _zeros(params, gradient):
+    def zeros(theta, g):
+        if np.shape(theta) != np.shape(g):  # (n,) with (n, 1) would become (n, n)
+            raise ValueError(f"the gradient has shape {np.shape(g)} where the parameter has {np.shape(theta)}")
+        return np.zeros_like(theta)
+
+    return tree_map(zeros, params, gradient)
 
 
 def minibatches(n, size, rng):
@@ -97,7 +106,7 @@ def warm_up(steps, beta=1.0):
 
     For the KL of a VAE: the decoder learns to use z before z is taxed.  Source: Bowman et al. (2016).
     """
-    return lambda t: beta * min(1.0, t / steps)
+    return lambda t: beta * (t / steps if t < steps else 1.0)
 
 
 def _finite(value, t):

@@ -15,7 +15,7 @@ from numpy.polynomial.legendre import leggauss
 
 def location_scale(e, theta):
     """z = mu + sigma e, for noise e (S,) of any standard law; theta = (mu, log sigma)."""
-    mu, log_sigma = theta[..., 0], theta[..., 1]
+    mu, log_sigma = _one_row_each(e, theta)
     return mu + np.exp(log_sigma) * e
 
 
@@ -26,8 +26,15 @@ def gaussian(eps, theta):
 
 def gaussian_log_p(z, theta):
     """log p(z; theta) of z = gaussian(eps, theta): -1/2 log 2pi - log sigma - (z - mu)^2 / 2 sigma^2, elementwise."""
-    mu, log_sigma = theta[..., 0], theta[..., 1]
+    mu, log_sigma = _one_row_each(z, theta)
     return -0.5 * log(2 * pi) - log_sigma - 0.5 * ((z - mu) * np.exp(-log_sigma)) ** 2
+
+
+def _one_row_each(e, theta):
+    mu, log_sigma = theta[..., 0], theta[..., 1]
+    if np.ndim(e) and np.ndim(mu) and np.ndim(e) != np.ndim(mu):  # (S, 1) with (S,) would give (S, S)
+        raise ValueError(f"noise or sample {np.shape(e)}, theta {np.shape(theta)}; want one (mu, log sigma) for each")
+    return mu, log_sigma
 
 
 def multivariate_normal(eps, mu, L):
@@ -37,6 +44,8 @@ def multivariate_normal(eps, mu, L):
     """
     if np.ndim(L) != 2 or np.any(np.triu(L, 1)):
         raise ValueError("L is not lower triangular; give the Cholesky factor np.linalg.cholesky(S), not S itself")
+    if np.ndim(mu) > 1 and np.shape(mu) != np.shape(eps):
+        raise ValueError(f"mu has shape {np.shape(mu)} for eps {np.shape(eps)}; want (p,), or one row per row of eps")
     return mu + eps @ L.T
 
 
@@ -45,6 +54,8 @@ def multivariate_normal(eps, mu, L):
 
 def exponential(u, rate=1.0):
     """z = -log(1 - u) / rate, density rate e^(-rate z) on z > 0, mean 1 / rate."""
+    if not np.all(rate > 0):
+        raise ValueError(f"rate is {rate}; events per unit of time, must be > 0")
     return -np.log1p(-_open(u)) / rate
 
 
@@ -83,6 +94,8 @@ def box_muller(u, v):
     In polar coordinates the density e^(-r^2/2) r dr dphi / 2pi is uniform in u = e^(-r^2/2) and in the angle.
     Source: Box & Muller (1958).
     """
+    if np.shape(u) != np.shape(v):
+        raise ValueError(f"u has shape {np.shape(u)} and v {np.shape(v)}; every pair wants its own two uniforms")
     r = np.sqrt(-2 * np.log(_open(u)))
     return r * np.cos(2 * pi * v), r * np.sin(2 * pi * v)
 
@@ -95,12 +108,19 @@ def pushforward_log_p(log_p, inverse, z):
 
     log_p: the log density of eps; inverse: z -> eps, the inverse of an increasing or decreasing g.
     """
-    return log_p(inverse(z)) + np.log(np.abs(elementwise_grad(inverse)(z)))
+    return _elementwise(log_p, inverse(z)) + np.log(np.abs(elementwise_grad(inverse)(z)))
 
 
 def push_forward(log_p, g, eps):
     """z = g(eps) and log p(z) = log p(eps) - log |dz / d eps|, elementwise: the same density, without an inverse."""
-    return g(eps), log_p(eps) - np.log(np.abs(elementwise_grad(g)(eps)))
+    return g(eps), _elementwise(log_p, eps) - np.log(np.abs(elementwise_grad(g)(eps)))
+
+
+def _elementwise(log_p, e):
+    values = log_p(e)
+    if np.shape(values) != np.shape(e):
+        raise ValueError(f"log_p gave shape {np.shape(values)} for {np.shape(e)}; want one value per element, no sum")
+    return values
 
 
 def masses(log_p, edges):
@@ -119,6 +139,8 @@ def planar_flow(z, w, u, b):
     Raises ValueError when u^T w < -1: the map folds space over itself and has no density of this form.
     Source: Rezende & Mohamed (2015), equations 10-12.
     """
+    if np.shape(u) != np.shape(z)[1:] or np.shape(w) != np.shape(z)[1:]:
+        raise ValueError(f"z {np.shape(z)}, w {np.shape(w)}, u {np.shape(u)}; want (n, p), (p,), (p,)")
     if np.dot(u, w) < -1:
         raise ValueError(f"u^T w = {np.dot(u, w):.3g} < -1: the flow is not invertible; shorten u along w")
     h = np.tanh(z @ w + b)

@@ -57,6 +57,8 @@ _METHODS = {"eig": _eig, "svd": _svd, "gram": _gram}
 
 def encode(pca, X):
     """Coordinates of each row of X in the basis U: Z = (X - mean) U, shape (n, k); mean is the training mean."""
+    if np.shape(X)[-1:] != np.shape(pca.mean):  # (n, 1) - (p,) would be (n, p)
+        raise ValueError(f"X has shape {np.shape(X)}; the components are of {len(pca.mean)} features, want (n, p)")
     return (X - pca.mean) @ pca.U
 
 
@@ -76,11 +78,13 @@ def reconstruction_error(pca, X):
 def explained_variance(variances):
     """(sigma_1^2 + ... + sigma_k^2) / (sigma_1^2 + ... + sigma_p^2) for k = 1..p, shape (p,), from *all* variances.
 
-    Raises ValueError when the variances sum to zero: constant data has no variance to explain.
+    Raises ValueError when the variances sum to zero (constant data has no variance to explain) or increase somewhere.
     """
     total = np.sum(variances)
     if not total > 0:
         raise ValueError(f"the variances sum to {total}, so no fraction of them is defined: is the data constant?")
+    if np.any(np.diff(variances) > 1e-6 * total):
+        raise ValueError("the variances must decrease; eigh returns them in ascending order, reverse with [::-1]")
     return np.cumsum(variances) / total
 
 

@@ -38,6 +38,18 @@ def fit(X, q):
     return PPCA(U[:, :q] * np.sqrt(np.maximum(lam[:q] - s2, 0)), mu, s2)
 
 
+def _precision(ppca):
+    if not ppca.s2 > 0:
+        raise ValueError(f"the noise variance s2 is {ppca.s2}; a density on all of R^p wants s2 > 0")
+    return ppca.W.T @ ppca.W + ppca.s2 * np.eye(ppca.W.shape[1], dtype=ppca.W.dtype)  # M, s2 times p(z | x)'s precision
+
+
+def _centred(X, mu):
+    if np.shape(X)[-1:] != np.shape(mu):  # (n, 1) - (p,) would be (n, p)
+        raise ValueError(f"X has shape {np.shape(X)}; the model is of {len(mu)} features, want (n, p)")
+    return X - mu
+
+
 def log_likelihood(ppca, X):
     """log p(x_i) = -1/2 [p ln 2pi + ln|K| + (x_i - mu)^T K^-1 (x_i - mu)], K = W W^T + s2 I, shape (n,), nats.
 
@@ -45,8 +57,8 @@ def log_likelihood(ppca, X):
     """
     W, mu, s2 = ppca
     p, q = W.shape
-    R = X - mu
-    M = W.T @ W + s2 * np.eye(q, dtype=W.dtype)
+    R = _centred(X, mu)
+    M = _precision(ppca)
     RW = R @ W
     mahalanobis = (np.sum(R**2, axis=1) - np.sum(RW * np.linalg.solve(M, RW.T).T, axis=1)) / s2  # K^-1 by Woodbury
     log_det = (p - q) * np.log(s2) + np.linalg.slogdet(M)[1]  # |K| = s2^(p-q) |M|
@@ -59,6 +71,8 @@ def max_log_likelihood(variances, q):
     variances: all p eigenvalues of the covariance, decreasing.  Source: Tipping & Bishop (1999), section 3.
     """
     p = len(variances)
+    if not 0 <= q < p or not np.all(np.diff(variances) <= 0):
+        raise ValueError(f"q is {q} of {p} variances; want 0 <= q < p and decreasing variances: reverse those of eigh")
     s2 = np.mean(variances[q:])
     return -0.5 * (p * LOG_2PI + np.sum(np.log(variances[:q])) + (p - q) * np.log(s2) + p)
 
@@ -69,8 +83,8 @@ def posterior(ppca, X):
     The mean is shrunk towards 0 against PCA's orthogonal projection; it reaches it as s2 -> 0.
     """
     W, mu, s2 = ppca
-    M = W.T @ W + s2 * np.eye(W.shape[1], dtype=W.dtype)
-    return np.linalg.solve(M, W.T @ (X - mu).T).T, s2 * np.linalg.inv(M)
+    M = _precision(ppca)
+    return np.linalg.solve(M, W.T @ _centred(X, mu).T).T, s2 * np.linalg.inv(M)
 
 
 def decode(ppca, Z):
@@ -80,7 +94,10 @@ def decode(ppca, Z):
 
 def sample(ppca, eps_z, eps_x):
     """x = W eps_z + mu + sigma eps_x ~ N(mu, W W^T + s2 I) for standard normal eps_z (n, q) and eps_x (n, p)."""
-    return decode(ppca, eps_z) + np.sqrt(ppca.s2) * eps_x
+    x = decode(ppca, eps_z)
+    if np.shape(eps_x) != np.shape(x):
+        raise ValueError(f"eps_x has shape {np.shape(eps_x)}; every feature wants its own noise, shape {np.shape(x)}")
+    return x + np.sqrt(ppca.s2) * eps_x
 
 
 # -------------------- the linear VAE: the same model with an encoder --------------------
@@ -99,8 +116,8 @@ def best_encoder(ppca):
 
     The means are those of the posterior N(V (x - mu), s2 M^-1); 1 / d_j is the diagonal of its *precision* M / s2.
     """
-    W, _, s2 = ppca
-    M = W.T @ W + s2 * np.eye(W.shape[1], dtype=W.dtype)
+    W, s2 = ppca.W, ppca.s2
+    M = _precision(ppca)
     return LinearVAE(ppca, np.linalg.solve(M, W.T), s2 / np.diag(M))
 
 
@@ -111,7 +128,7 @@ def linear_vae_elbo(vae, X):
     kl = 1/2 sum_j (m_j^2 + d_j - ln d_j - 1).  Source: Lucas, Tucker, Grosse & Norouzi (2019), section 4.
     """
     (W, mu, s2), V, d = vae
-    R = X - mu
+    R = _centred(X, mu)
     m = R @ V.T
     squares = np.sum((R - m @ W.T) ** 2, axis=1) + np.sum(d * np.sum(W**2, axis=0))  # E_q |x - mu - W z|^2
     rec = -0.5 * (len(mu) * np.log(2 * np.pi * s2) + squares / s2)
@@ -125,7 +142,7 @@ def elbo_gap(ppca):
     Zero if and only if the columns of W are orthogonal (Hadamard's inequality): the likelihood does not see a rotation
     W R, this ELBO does.
     """
-    M = ppca.W.T @ ppca.W + ppca.s2 * np.eye(ppca.W.shape[1], dtype=ppca.W.dtype)
+    M = _precision(ppca)
     return 0.5 * (np.sum(np.log(np.diag(M))) - np.linalg.slogdet(M)[1])
 
 
@@ -145,6 +162,8 @@ def fit_loadings(X, q, s2):
 
 def active_latents(variances, s2, q=None):
     """#{j <= q: lambda_j > s2}: how many of q latents (default: all) do not collapse at noise variance s2."""
+    if not s2 >= 0 or (q or 0) < 0 or np.any(np.diff(variances) > 0):
+        raise ValueError(f"s2 is {s2} and q {q}; want s2, q >= 0 and decreasing variances: reverse those of eigh")
     return int(np.sum(np.asarray(variances)[:q] > s2))
 
 

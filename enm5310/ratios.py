@@ -15,7 +15,13 @@ def mean(values, w=None):
     """E[values] ~ sum_i w_i values_i, with w_i = 1/n when no weights are given; values (n,)."""
     if np.shape(values)[0] == 0:
         raise ValueError("an average over no samples was asked for: both p and q need at least one sample")
-    return np.mean(values, axis=0) if w is None else np.dot(w, values)
+    return np.mean(values, axis=0) if w is None else np.dot(_weights(w), values)
+
+
+def _weights(w):
+    if not abs(np.sum(w) - 1) <= 1e-3:
+        raise ValueError(f"the weights sum to {np.sum(w)}, an average wants 1: divide them by their sum")
+    return w
 
 
 # -------------------- a classifier is a ratio --------------------
@@ -58,11 +64,14 @@ def fit_logistic(Phi_p, Phi_q, ridge=0.0, steps=25):
     Phi = np.concatenate([Phi_p, Phi_q]).astype(float)  # solve in double precision, answer in the precision given
     y = np.repeat([1.0, 0.0], [len(Phi_p), len(Phi_q)])
     ridge = ridge * np.ones(Phi.shape[1])
+    if not np.all(ridge >= 0):
+        raise ValueError(f"ridge is {ridge}; it must be zero or positive")
     w = np.zeros(Phi.shape[1])
     for _ in range(steps):
         step, decrement = _newton_step(w, Phi, y, ridge)
         if decrement < 1e-14:
-            return LogRatio((w - step).astype(np.result_type(Phi_p, Phi_q)), float(np.log(len(Phi_p) / len(Phi_q))))
+            log_prior = float(np.log(len(Phi_p) / len(Phi_q)))
+            return LogRatio((w - step).astype(np.result_type(Phi_p, Phi_q, np.float32)), log_prior)
         w = _shorten(w, step, Phi, y, ridge)
     # Newton doubles the correct digits per step if a minimum exists, and only gains a factor e if it lies at infinity
     raise ValueError(
@@ -92,7 +101,7 @@ def _shorten(w, step, Phi, y, ridge):
     return w
 
 
-# -------------------- least squares --------------------
+# -------------------- a model of the ratio itself --------------------
 
 
 def gaussian_kernels(X, centres, width):
@@ -104,6 +113,8 @@ def gaussian_kernels(X, centres, width):
         raise ValueError(
             f"the kernel width is {width}; it must be positive (the median distance of the data is a start)"
         )
+    if np.ndim(X) != 2 or np.ndim(centres) != 2 or np.shape(X)[1] != np.shape(centres)[1]:
+        raise ValueError(f"X has shape {np.shape(X)} and centres {np.shape(centres)}; want (n, d) and (m, d)")
     return np.exp(-np.sum((X[:, None] - centres) ** 2, axis=2) / (2 * width**2))
 
 
@@ -126,6 +137,28 @@ def ulsif_criterion(alpha, K_p, K_q):
     On held-out samples it chooses the kernel width and lam.
     """
     return mean((K_q @ alpha) ** 2) / 2 - mean(K_p @ alpha)
+
+
+def kliep(K_p, K_q, steps=2000, callback=None):
+    """alpha = argmax E_p[log r] subject to E_q[r] = 1, alpha >= 0, r(x) = k(x)^T alpha: min KL(p || r q), shape (m,).
+
+    alpha_j E_q[k_j] are the proportions of a mixture, so EM fits them: no step size, and E_p[log r] never falls.
+    callback(t, alpha) may return True to stop; KeyboardInterrupt returns what there is.  Raises ValueError unless the
+    kernels are >= 0, each seen by a sample of q, and each sample of p by a kernel.  Source: Sugiyama et al. (2008).
+    """
+    _check(K_p, K_q)
+    b = np.mean(K_q, axis=0)
+    if not (np.all(K_p >= 0) and np.all(K_q >= 0) and np.all(b > 0) and np.all(np.sum(K_p, axis=1) > 0)):
+        raise ValueError("a kernel is negative or sees no sample of q, or no kernel sees some sample of p: widen them")
+    alpha = 1 / (len(b) * b)
+    try:
+        for t in range(steps):
+            if callback is not None and callback(t, alpha):
+                break
+            alpha = alpha * np.mean(K_p / (K_p @ alpha)[:, None], axis=0) / b
+    except KeyboardInterrupt:
+        pass
+    return alpha
 
 
 def _check(Phi_p, Phi_q):
@@ -164,5 +197,5 @@ def dv_bound(T_p, T_q, w_p=None, w_q=None):
     Source: Donsker & Varadhan (1983).
     """
     if w_q is not None:  # log mean exp(T + log n w) = log sum w exp(T); a weight may have underflowed to zero
-        T_q = T_q + np.log(np.maximum(len(w_q) * w_q, float(np.finfo(float).tiny)))
+        T_q = T_q + np.log(np.maximum(len(w_q) * _weights(w_q), float(np.finfo(float).tiny)))
     return mean(T_p, w_p) - log_mean_exp(T_q)

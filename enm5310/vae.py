@@ -111,7 +111,10 @@ def sample(params, eps, noise, likelihood="bernoulli", activation=tanh):
 
     noise is uniform in [0, 1), for the Gaussian standard normal, and independent of eps.
     """
-    return likelihood_named(likelihood).draw(decode(params, eps, activation), noise)
+    output = decode(params, eps, activation)
+    if np.shape(noise) != np.shape(output):
+        raise ValueError(f"noise has shape {np.shape(noise)}; every feature wants its own, shape {np.shape(output)}")
+    return likelihood_named(likelihood).draw(output, noise)
 
 
 class Elbo(NamedTuple):
@@ -160,7 +163,8 @@ def after(params, X, eps, likelihood="bernoulli", beta=1.0, activation=tanh):
     """After reparametrisation (slide 9, right): z = g(eps, phi), and the gradient flows through the sample."""
 
     def average(params):
-        return np.sum(elbo(params, X, eps, likelihood, beta, activation).elbo) / len(X)  # np.mean's gradient is float64
+        values = elbo(params, X, eps, likelihood, beta, activation).elbo
+        return np.sum(values) / np.size(values)  # np.mean's gradient is float64
 
     return elbo(params, X, eps, likelihood, beta, activation), grad(average)(params)
 
@@ -173,6 +177,8 @@ def before(params, X, eps, likelihood="bernoulli", beta=1.0, activation=tanh, ba
     Source: Williams (1992); Paisley, Blei & Jordan (2012).
     """
     now = elbo(params, X, eps, likelihood, beta, activation)
+    if np.shape(baseline) not in {(), np.shape(X)[:1], np.shape(now.rec)}:
+        raise ValueError(f"baseline has shape {np.shape(baseline)}; want one number or one per row, {np.shape(X)[:1]}")
     z = reparametrise(*encode(params, X, activation), eps)
 
     def surrogate(params):  # its gradient is the estimator; its value means nothing
@@ -181,7 +187,7 @@ def before(params, X, eps, likelihood="bernoulli", beta=1.0, activation=tanh, ba
         score = (now.rec - baseline) * log_gaussian(z, mean, logvar)
         return np.sum(rec + score - beta * kl_standard_normal(mean, logvar))
 
-    return now, nets.tree_map(lambda g: g / len(X), grad(surrogate)(params))
+    return now, nets.tree_map(lambda g: g / np.size(now.elbo), grad(surrogate)(params))
 
 
 def by_hand(params, X, eps, likelihood="bernoulli", beta=1.0, activation=tanh):
@@ -192,7 +198,7 @@ def by_hand(params, X, eps, likelihood="bernoulli", beta=1.0, activation=tanh):
     (encoder, decoder), p_x, n = params, likelihood_named(likelihood), len(X)
     up = nets.forward(encoder, X, activation)
     mean, logvar = _heads(up[-1])
-    _check_noise(eps, mean)
+    _check_noise(eps, mean, draws=False)
     down = nets.forward(decoder, reparametrise(mean, logvar, eps), activation)
     rec, kl = p_x.log_p(X, down[-1]), kl_standard_normal(mean, logvar)
 
@@ -239,6 +245,8 @@ def free_bits(mean, logvar, floor):
 
     Source: Kingma et al. (2016), section 3.4 and appendix C.8.
     """
+    if np.ndim(mean) != 2 or np.shape(mean) != np.shape(logvar):
+        raise ValueError(f"mean {np.shape(mean)}, logvar {np.shape(logvar)}; want the heads of a batch, (n, k) both")
     kl = kl_standard_normal(mean[..., None], logvar[..., None])  # (n, k): one value per latent
     return np.sum(np.maximum(floor, np.sum(kl, axis=0) / len(kl)))
 
@@ -254,6 +262,6 @@ def implied_beta(reduce_rec, reduce_kl, D, K, weight=1.0):
     return weight * per[reduce_rec][0] / per[reduce_kl][1]
 
 
-def _check_noise(eps, mean):
-    if np.shape(eps)[-2:] != np.shape(mean) or len(mean) == 0:
+def _check_noise(eps, mean, draws=True):
+    if (np.shape(eps)[-2:] if draws else np.shape(eps)) != np.shape(mean) or len(mean) == 0:
         raise ValueError(f"eps has shape {np.shape(eps)}; each of n >= 1 samples needs its own, shape {np.shape(mean)}")
