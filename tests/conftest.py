@@ -1,13 +1,15 @@
-"""Session fixtures: every notebook is executed once, and whoever needs an executed copy takes it from here."""
+"""Fixtures that several files share: executed notebooks, each executed once, and MNIST."""
 
 import os
 import subprocess
 import sys
 
 import nbformat
+import numpy as np
 import pytest
 from hypothesis import settings
 
+from enm5310 import datasets
 from tests.notebooks import PARTS, ROOT
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -44,3 +46,17 @@ class Executed:
 @pytest.fixture(scope="session")
 def executed(tmp_path_factory):
     return Executed(tmp_path_factory.mktemp("executed"))
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    """Training images (60000, 784) and test images (10000, 784), grey values 0..1."""
+    beside = ROOT.parent / "shared" / "data" / "mnist_70k.npz"
+    if beside.is_file():
+        with np.load(beside) as file:
+            return file["x_train"].reshape(-1, 784) / 255, file["x_test"].reshape(-1, 784) / 255
+    try:
+        X = datasets.fetch_mnist(download_if_missing=False).data / 255
+    except OSError as why:
+        pytest.skip(f"MNIST is neither beside the clone nor in the cache: {why}")
+    return X[:60_000], X[60_000:]

@@ -439,3 +439,12 @@ def test_avb_can_be_interrupted():
 
     run = adversarial.fit_avb(X4, np.random.default_rng(0), copies=1, callback=interrupt)
     assert len(run.values) == 3 and len(run.params) == 2
+
+
+def test_whole_numbers_train_like_floats():
+    x = np.random.default_rng(0).integers(-5, 6, 500)  # noise in x's type would be rounded
+    runs = [adversarial.fit_gan(data, np.array([0.0, 1]), np.random.default_rng(1), steps=5) for data in (x, x * 1.0)]
+    np.testing.assert_array_equal(runs[0].params, runs[1].params)
+    runs = [adversarial.fit_avb(np.eye(4, dtype=t), np.random.default_rng(1), steps=2, copies=2) for t in (int, float)]
+    np.testing.assert_array_equal(*(nets.flatten(run.params) for run in runs))
+    assert all(np.isfinite(run.values).all() for run in runs)

@@ -142,6 +142,32 @@ def test_irls_on_a_data_point_says_so():
     assert B.minimise(B.half_quadratic(x), 0.0, 5).theta == pytest.approx(0, abs=1e-9)  # a median may be the start
 
 
+def test_minimise_can_be_stopped_and_interrupted_and_keeps_what_it_has():
+    bound, seen = B.half_quadratic(np.array([1.0, 2, 3, 10, 50])), []
+
+    def stop(t, theta, value):
+        seen.append((t, theta, value))
+        return t == 3
+
+    whole, run = B.minimise(bound, 13.2, 10), B.minimise(bound, 13.2, 10, stop)
+    assert [t for t, _, _ in seen] == [0, 1, 2, 3] and seen[0][1] == 13.2
+    np.testing.assert_array_equal(run.trace, whole.trace[:4])
+    np.testing.assert_array_equal([value for _, _, value in seen], run.trace)
+    assert run.theta == seen[-1][1] == B.minimise(bound, 13.2, 3).theta
+
+    def button(psi):
+        if len(presses) == 2:
+            raise KeyboardInterrupt
+        presses.append(psi)
+        return bound.best_theta(psi)
+
+    presses = []
+    run = B.minimise(bound._replace(best_theta=button), 13.2, 10)
+    np.testing.assert_array_equal(run.trace, whole.trace[:3])
+    assert bound.g(run.theta, run.psi) == run.trace[-1] == whole.trace[2]  # theta and psi of the same step
+    assert len(B.minimise(bound, 13.2, 2, lambda t, theta, value: None).trace) == 3
+
+
 def test_jaakkola_jordan_reaches_the_optimum_of_logistic_regression(rng):
     X, y = rng.normal(size=(60, 3)), rng.integers(0, 2, 60)
     bound = B.jaakkola_jordan(X, y, ridge=0.5)
@@ -236,6 +262,9 @@ def test_gap_of_the_prior_and_the_weights_of_the_lecture():
         assert B.toy_chi2(X2, *q(mean, v)) == pytest.approx(second / np.exp(2 * B.toy_log_evidence(X2)) - 1, rel=1e-6)
     assert B.toy_chi2(X2, *q(1, 0.25)) == np.inf  # too narrow: the weights have no variance
     assert B.toy_chi2(X2, *B.toy_posterior(X2)) == pytest.approx(0, abs=1e-12)
+    batch = B.toy_chi2(X2, np.array([[0.0], [1], [0]]), np.log([[1], [0.25], [np.nan]]))  # one row of each kind
+    np.testing.assert_allclose(batch, [chi2, np.inf, np.nan], rtol=1e-12)
+    assert B.toy_chi2(np.ones(2), np.array([0, 0.5]), np.log([1, 0.2])) == np.inf  # one narrow direction, 0 / 0
 
 
 # -------------------- the ELBO per sample --------------------
@@ -301,7 +330,16 @@ def test_reverse_kl_seeks_a_mode_of_the_mixture():
     assert best.x[0] == pytest.approx(1.9998, abs=5e-5)
     assert np.exp(best.x[1] / 2) == pytest.approx(0.5004, abs=5e-5)
     assert best.fun == pytest.approx(0.69305, abs=5e-5)
-    assert kl(np.array([0, np.log(4.25)])) > 1  # the moment match, argmin of the other direction
+    assert kl(np.array([0, np.log(4.25)])) > 1  # the moment match, argmin of the other direction:
+
+    def cross_entropy(t):  # KL(p || q) up to the entropy of p
+        def log_q(z):
+            return B.log_gaussian(np.array([z]), t[:1], t[1:])
+
+        return -np.mean([stats.norm(m, 0.5).expect(log_q) for m in (-2, 2)])
+
+    forward = optimize.minimize(cross_entropy, np.array([0.5, 0.5]), tol=1e-9)
+    np.testing.assert_allclose([forward.x[0], np.exp(forward.x[1])], [0, 4.25], atol=1e-4)
 
 
 # -------------------- importance weights: exact expectations by two Laplace transforms --------------------
@@ -522,6 +560,15 @@ def test_float32_stays_float32(rng):
         (lambda: B.em(np.zeros((3, 1))), r"\(n,\)"),
         (lambda: B.jaakkola_jordan(np.zeros((3, 1)), np.array([-1, 1, 1])), "0 or 1"),
         (lambda: B.jaakkola_jordan(np.zeros((3, 1)), np.zeros((3, 1))), "one label per row"),
+        (lambda: B.jaakkola_jordan(np.zeros(3), np.zeros(3)), r"X \(n, p\)"),
+        (lambda: B.jaakkola_jordan(np.zeros((3, 1)), np.zeros(3), -1.0), "ridge >= 0"),
+        (lambda: B.jaakkola_jordan(np.ones((3, 2)), np.ones(3)).f(np.zeros((2, 1))), r"wants \(2,\)"),  # would sum n^2
+        (lambda: B.minimise(B.jaakkola_jordan(np.ones((3, 2)), np.ones(3)), np.zeros((2, 1)), 1), r"wants \(2,\)"),
+        (lambda: B.iwae_gradient(lambda z: -(z**2), gaussian_log_p, gaussian, np.zeros(2), np.zeros(4)), r"\(S, K\)"),
+        (lambda: B.toy_log_joint(np.ones(2), np.zeros((3, 1))), "features"),
+        (lambda: B.toy_elbo(np.ones(2), np.zeros(1), np.zeros(1)), "features"),
+        (lambda: B.toy_gap(np.ones(2), np.zeros(1), np.zeros(1)), "features"),
+        (lambda: B.toy_chi2(np.ones(2), np.zeros(1), np.zeros(1)), "its own"),
         (lambda: B.elbo_mc(joint, np.zeros((3, 1)), np.zeros((3, 1)), np.zeros((5, 1))), "own noise"),
         (lambda: B.elbo_mc(joint, np.zeros(1), np.zeros(()), np.zeros((5, 1))), "want"),
         (lambda: B.elbo_mc(lambda z: z, np.zeros(1), np.zeros(1), np.zeros((5, 1))), "one number each"),

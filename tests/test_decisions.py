@@ -705,3 +705,13 @@ def test_float32_stays_float32():
             problem.f(problem.g(eps, t)),
         ]
     assert [i for i, out in enumerate(outs) if out.dtype != f32] == []
+
+
+def test_whole_numbers_keep_the_pennies_of_the_price():
+    shop = decisions.Newsvendor(10.5, 4.25, 1.0)
+    np.testing.assert_array_equal(decisions.profit_slope(shop, 100, np.array([90, 110])), [-3.25, 6.25])
+
+
+def test_a_log_joint_that_keeps_an_axis_is_refused():
+    with pytest.raises(ValueError, match="one number per sample"):  # (S, 1) - (S,) would be (S, S)
+        decisions.elbo(lambda z: -(z**2), decisions.MEAN_FIELD, np.zeros(2), np.ones((3, 1)))

@@ -408,6 +408,7 @@ def test_full_covariances_differentiate_in_reverse_mode(rng):
         (lambda: d.kl_gaussians(np.zeros(2), np.full((2, 2), np.nan), np.zeros(2), np.eye(2)), "symmetric"),
         (lambda: d.kl_gaussians(np.zeros(2), np.ones(2), np.zeros(2), np.eye(2)), "symmetric"),
         (lambda: d.log_gaussian_full(np.zeros(2), np.zeros(2), np.array([[1, 0.5], [0.5, 1]])), "Cholesky"),
+        (lambda: d.kl_gaussians(np.zeros((2, 2)), np.eye(2), np.ones((2, 2)), np.eye(2)), "loop over a batch"),
         (lambda: d.log_gaussian_full(np.zeros(2), np.zeros(2), -np.eye(2)), "Cholesky"),
         (lambda: d.optimal_variance(np.zeros((0, 3)), np.zeros((0, 3))), "at least one"),
         (lambda: d.optimal_variance(np.zeros((3, 1)), np.zeros(3)), "features"),

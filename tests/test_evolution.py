@@ -348,3 +348,7 @@ def test_bad_input_is_named():
         evolution.es_gradient(rastrigin, mu, 1.0, np.zeros((0, 2)))
     with pytest.raises(ValueError, match="objective"):
         evolution.minimise(lambda x: np.full(len(x), np.nan), mu, 1.0, np.random.default_rng(0))
+
+
+def test_ranks_of_whole_numbers_are_not_rounded():
+    np.testing.assert_array_equal(evolution.ranks(np.array([3, 1, 2])), [0.5, -0.5, 0])

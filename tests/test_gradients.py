@@ -466,6 +466,14 @@ def test_integers_as_parameters_and_one_or_no_sample():
     assert G.reparameterization(quadratic(0), gaussian, np.zeros(2), np.zeros(0)).shape == (0, 2)
 
 
+def norm(z):
+    return anp.sum(z**2, axis=-1)
+
+
+def shifted(z, theta):
+    return -((z - theta[:, 0]) ** 2) / 2
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -476,6 +484,11 @@ def test_integers_as_parameters_and_one_or_no_sample():
         (lambda: G.measure_valued(np.sum, np.zeros(2), np.zeros((3, 3))), "one number each"),
         (lambda: G.reparameterization(quadratic(0), gaussian, np.zeros((3, 2)), np.zeros(3)), "parameter vector"),
         (lambda: G.leave_one_out(np.zeros(1)), "at least 2"),
+        (lambda: G.leave_one_out(np.zeros((3, 1))), r"\(S,\)"),
+        (lambda: G.score_function(quadratic(0), gaussian_log_p, np.zeros(2), np.zeros(3), np.zeros(3)), r"\(S, 1\)"),
+        (lambda: G.score_function(lambda z: z, shifted, np.zeros(1), np.zeros(3), np.zeros(3)), r"\(S, 1\)"),
+        (lambda: G.reparameterization(norm, gaussian, np.zeros(2), np.zeros((3, 1))), "for each"),
+        (lambda: G.squared_norm_variances(2, -1.0), "sigma"),
         (lambda: G.quadratic_variances(0, 0, 1), "sigma"),
         (lambda: G.cosine_variances(0, -1, 1), "sigma"),
         (lambda: G.exponential_variances(0, np.nan, 1), "sigma"),

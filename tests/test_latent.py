@@ -214,3 +214,25 @@ def test_bits_per_dim_of_published_likelihoods():
     assert latent.bits_per_dim(-86.76, 784) == pytest.approx(0.1596533, abs=5e-8)
     assert latent.bits_per_dim(np.array([-84.78]), 784) == pytest.approx(0.1560098, abs=5e-8)
     assert latent.bits_per_dim(-8 * 784 * math.log(2), 784) == pytest.approx(8, rel=1e-15)  # a uniform byte
+
+
+def test_whole_numbers_walk_like_floats():
+    z0, z1, t = np.array([1, 0]), np.array([0, 1]), np.array([0.25, 0.5])
+    assert_allclose(latent.slerp(z0, z1, t), [[np.cos(a), np.sin(a)] for a in t * np.pi / 2], rtol=1e-12)
+
+
+@pytest.mark.parametrize("walk", [latent.slerp, latent.interpolate])
+def test_walks_join_two_codes_and_not_batches(walk):
+    for z0, z1 in [(np.eye(2), np.eye(2)[::-1]), (np.ones(3), np.ones(1))]:
+        with pytest.raises(ValueError, match="a batch in a loop"):
+            walk(z0, z1, np.array([0.3, 0.6]))
+
+
+@pytest.mark.parametrize("mean", [np.array([[np.nan], [1.0]]), np.ones((1, 2)), np.zeros((0, 2)), np.ones(5)])
+def test_activity_that_cannot_be_judged_is_not_called_collapse(mean):
+    with pytest.raises(ValueError, match="variance over x"):
+        latent.active_units(mean)
+
+
+def test_a_constant_mean_is_a_collapsed_latent():
+    assert latent.active_units(np.array([[0.5, 1.0], [0.5, 2.0]])).tolist() == [False, True]

@@ -199,6 +199,17 @@ def test_a_diverging_run_is_an_error_that_names_the_step(bad):
         optimize.train(lambda theta, b, t: (bad if t == 2 else 1.0, theta), np.array(1.0), range(9))
 
 
+@pytest.mark.parametrize("rule", [optimize.sgd, optimize.adam])
+def test_a_gradient_of_another_shape_is_refused(rule):
+    for theta, gradient in [(np.zeros(3), np.zeros((3, 1))), ([np.zeros((3, 1))], [np.zeros(3)]), (np.zeros(3), 0.0)]:
+        with pytest.raises(ValueError, match="where the parameter has"):
+            rule(theta, gradient)
+
+
+def test_a_warm_up_of_no_length_is_over():
+    assert [optimize.warm_up(steps, 2.0)(t) for steps in (0, -5) for t in (0, 3)] == [2.0] * 4
+
+
 def test_warm_up_rises_to_beta_and_stays():
     assert [optimize.warm_up(4, 2.0)(t) for t in (0, 1, 2, 4, 9)] == [0, 0.5, 1, 2, 2]
     assert optimize.warm_up(4)(3) == 0.75 and optimize.warm_up(4)(9) == 1

@@ -290,4 +290,27 @@ def test_other_bad_input_is_refused():
         paths.planar_flow(np.zeros((1, 2)), np.array([1.0, 0]), np.array([-1.1, 0]), 0.0)
     with pytest.raises(ValueError, match="between 0 and 1"):
         paths.box_muller(np.array([0.0]), np.array([0.3]))
+    one, column = np.full(3, 0.5), np.full((3, 1), 0.5)
+    for f in (paths.gaussian, paths.location_scale, paths.gaussian_log_p):  # (S, 1) with (S,) would give (S, S)
+        with pytest.raises(ValueError, match="for each"):
+            f(column, np.zeros((3, 2)))
+        np.testing.assert_array_equal(f(one, np.zeros((3, 2))), f(one, np.zeros(2)))
+    with pytest.raises(ValueError, match="its own two"):
+        paths.box_muller(one, column)
+    for rate in (0.0, -1.0, np.nan):
+        with pytest.raises(ValueError, match="rate"):
+            paths.exponential(one, rate)
+    with pytest.raises(ValueError, match="one row per row"):
+        paths.multivariate_normal(np.zeros((3, 2)), column, np.eye(2))
+    for w, u in [(np.ones((2, 1)), np.ones(2)), (np.ones(2), np.ones(1)), (np.ones(3), np.ones(3))]:
+        with pytest.raises(ValueError, match=r"\(n, p\), \(p,\)"):
+            paths.planar_flow(np.ones((4, 2)), w, u, 0.0)
+
+    def summed(z):
+        return np.sum(-(z**2), axis=-1)  # sums over features, and here there are none
+
+    with pytest.raises(ValueError, match="no sum"):
+        paths.pushforward_log_p(summed, lambda z: z / 2, column)
+    with pytest.raises(ValueError, match="no sum"):
+        paths.push_forward(summed, lambda e: 2 * e, column)
     assert paths.gaussian(np.zeros(0), np.zeros(2)).shape == (0,)  # an empty batch stays empty

@@ -178,3 +178,20 @@ def test_the_error_is_differentiable(method):
     # d(sum of discarded variances) = 2 (x_i - mean) projected on the discarded directions
     f = pca.fit(X, 1)
     assert np.allclose(grad(error)(X), 2 * (X - f.mean) @ (np.eye(3) - f.U @ f.U.T), atol=1e-8)
+
+
+def test_other_features_than_the_training_data_are_refused():
+    f = pca.fit(cloud(0, 9, 3), 2)
+    for bad in (np.ones((4, 1)), np.ones((4, 2)), np.ones(1)):  # (n, 1) would be repeated over all features
+        for use in (pca.encode, pca.reconstruction_error):
+            with pytest.raises(ValueError, match="3 features"):
+                use(f, bad)
+
+
+def test_variances_in_the_order_of_eigh_are_refused():
+    X = cloud(1, 20, 4)
+    lam = np.linalg.eigvalsh(pca.covariance(X))
+    for use in (pca.explained_variance, lambda v: pca.n_components(v, 0.9)):
+        with pytest.raises(ValueError, match="reverse with"):
+            use(lam)
+    assert np.allclose(pca.explained_variance(lam[::-1]), pca.explained_variance(pca.fit(X).variances))

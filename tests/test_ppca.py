@@ -5,6 +5,7 @@ import pytest
 import scipy.integrate
 import scipy.optimize
 import scipy.stats
+import sklearn.decomposition
 from autograd.test_util import check_grads
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,3 +156,43 @@ def test_float32_stays_float32():
     assert m.W.dtype == np.float32 and np.asarray(m.s2).dtype == np.float32
     assert ppca.log_likelihood(m, iris.astype(np.float32)).dtype == np.float32
     assert ppca.posterior(m, iris.astype(np.float32))[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("use", [ppca.log_likelihood, ppca.posterior])
+def test_other_features_than_the_models_are_refused(use):
+    m, _ = model(0, 4, 2)
+    for bad in (np.ones((5, 1)), np.ones((5, 3))):  # (n, 1) would be repeated over all features
+        with pytest.raises(ValueError, match="4 features"):
+            use(m, bad)
+
+
+@pytest.mark.parametrize("s2", [0.0, -0.1, np.nan])
+def test_a_noise_variance_that_is_none_is_refused(s2):
+    m, X = model(0, 4, 2)
+    m = m._replace(s2=s2)
+    for use in (lambda: ppca.log_likelihood(m, X), lambda: ppca.posterior(m, X), lambda: ppca.elbo_gap(m),
+                lambda: ppca.best_encoder(m)):  # fmt: skip
+        with pytest.raises(ValueError, match="s2 is"):
+            use()
+
+
+def test_variances_must_decrease_and_leave_one_for_the_noise():
+    for variances, q in [([1.0, 2, 3], 1), ([3.0, 2, 1], -1), ([3.0, 2, 1], 3), ([3.0, np.nan, 1], 1)]:
+        with pytest.raises(ValueError, match="reverse those of eigh"):
+            ppca.max_log_likelihood(np.array(variances), q)
+    for variances, s2, q in [([1.0, 2, 3], 0.5, 1), ([3.0, 2, 1], 0.5, -1), ([3.0, 2, 1], np.nan, 1), ([3.0], -1.0, 1)]:
+        with pytest.raises(ValueError, match="reverse those of eigh"):
+            ppca.active_latents(np.array(variances), s2, q)
+
+
+def test_noise_shared_by_features_is_refused():
+    with pytest.raises(ValueError, match="its own noise"):
+        ppca.sample(model(0, 4, 2)[0], np.ones((5, 2)), np.ones((5, 1)))
+
+
+@pytest.mark.parametrize(
+    ("X", "ours", "theirs"), [(iris, -2.6997519, -2.6997965), (digits, -177.4399715, -177.4399765)]
+)
+def test_scikit_learn_divides_by_n_minus_1_and_is_a_little_less_likely(X, ours, theirs):
+    assert sklearn.decomposition.PCA(2, svd_solver="full").fit(X).score(X) == pytest.approx(theirs, abs=5e-8)
+    assert ppca.log_likelihood(ppca.fit(X, 2), X).mean() == pytest.approx(ours, abs=5e-8)

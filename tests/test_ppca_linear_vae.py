@@ -156,3 +156,9 @@ def test_float32_stays_float32():
     out = [linear.V, linear.d, *ppca.linear_vae_elbo(linear, X.astype(np.float32)), *nets.leaves(ppca.to_nets(linear))]
     assert {a.dtype for a in out} == {np.dtype(np.float32)}
     assert ppca.fit_loadings(X.astype(np.float32), 2, 0.1).W.dtype == np.float32
+
+
+def test_other_features_than_the_models_are_refused():
+    linear = ppca.best_encoder(random_model(0)[0])
+    with pytest.raises(ValueError, match="4 features"):
+        ppca.linear_vae_elbo(linear, np.ones((5, 1)))

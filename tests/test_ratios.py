@@ -213,6 +213,72 @@ def test_ulsif_with_kernels_learns_the_ratio_where_there_are_samples():
     np.testing.assert_allclose(r, np.exp(log_r(x[:, 0])), atol=0.25)
 
 
+def test_kliep_on_indicators_is_the_ratio_of_histograms():
+    x_p, x_q = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1, 2, 2])
+    alpha = ratios.kliep(np.eye(3)[x_p], np.eye(3)[x_q], steps=1)  # disjoint kernels: EM is there at once
+    np.testing.assert_allclose(alpha, [(2 / 4) / (1 / 6), (1 / 4) / (3 / 6), (1 / 4) / (2 / 6)])
+    np.testing.assert_allclose(ratios.kliep(np.ones((3, 1)), np.full((4, 1), 0.5)), [2])  # one kernel: E_q[r] = 1
+
+
+def test_kliep_is_the_constrained_maximum_and_climbs_to_it():
+    x_p, x_q = (x[:, None] for x in draws(300, 300, 6))
+    centres, path = np.linspace(-2, 3, 5)[:, None], []
+    K_p, K_q = (ratios.gaussian_kernels(x, centres, 1.0) for x in (x_p, x_q))
+    alpha = ratios.kliep(K_p, K_q, 20000, callback=lambda t, alpha: path.append(alpha))
+    values = [np.mean(np.log(K_p @ a)) for a in path]
+    assert np.min(np.diff(values)) > -1e-12 and np.all(alpha >= 0)
+    np.testing.assert_allclose([np.mean(K_q @ a) for a in path], 1, rtol=1e-12)
+    constraint = {"type": "eq", "fun": lambda a: np.mean(K_q @ a) - 1}
+    best = optimize.minimize(lambda a: -np.mean(np.log(K_p @ a)), path[0], method="SLSQP", tol=1e-13,
+                             bounds=[(1e-12, None)] * 5, constraints=constraint)  # fmt: skip
+    assert values[-1] == pytest.approx(-best.fun, abs=1e-6)
+    assert values[-1] == pytest.approx(0.5, abs=0.15)  # the KL of the two Gaussians
+
+
+def test_kliep_can_be_stopped_and_interrupted():
+    K_p, K_q = np.random.default_rng(0).uniform(size=(2, 20, 3))
+
+    def button(t, alpha):
+        if t == 2:
+            raise KeyboardInterrupt
+
+    two = ratios.kliep(K_p, K_q, 2)
+    np.testing.assert_array_equal(ratios.kliep(K_p, K_q, 9, button), two)
+    np.testing.assert_array_equal(ratios.kliep(K_p, K_q, 9, lambda t, alpha: t == 2), two)
+
+
+@pytest.mark.parametrize(
+    ("K_p", "K_q"),
+    [(np.eye(2), np.eye(2)[:1]), (np.eye(2) * 0, np.eye(2)), (-np.eye(2), np.eye(2)), (np.eye(2) - 0.1, np.eye(2))],
+)
+def test_kliep_refuses_kernels_that_see_nothing_or_are_negative(K_p, K_q):
+    with pytest.raises(ValueError, match="widen"):
+        ratios.kliep(K_p, K_q)
+
+
+def test_whole_numbers_have_the_ratio_of_floats():
+    x_p, x_q = np.random.default_rng(0).integers(-3, 4, 200), np.random.default_rng(1).integers(-2, 5, 200)
+    whole, real = (ratios.fit_logistic(*(ratios.polynomial(x.astype(t), 1) for x in (x_p, x_q))) for t in (int, float))
+    np.testing.assert_allclose(whole.w, real.w, rtol=1e-12)
+    assert abs(real.w[1]) > 0.1  # rounded, it would be 0
+
+
+def test_weights_that_do_not_sum_to_one_and_a_negative_ridge_are_refused():
+    T, w = np.ones(4), np.ones(4)
+    for f in (ratios.nwj_bound, ratios.dv_bound, ratios.log_loss):
+        for weights in [(w, w / 4), (w / 4, w), (w / 4, w * np.nan)]:
+            with pytest.raises(ValueError, match="divide them by their sum"):
+                f(T, T, *weights)
+    with pytest.raises(ValueError, match="ridge"):
+        ratios.fit_logistic(np.ones((3, 1)), np.ones((4, 1)), -0.1)
+
+
+def test_kernels_want_matrices_with_the_same_features():
+    for X, centres in [((4, 1), (3,)), ((4, 2), (3, 1)), ((4,), (3, 1))]:  # the first two would broadcast
+        with pytest.raises(ValueError, match=r"\(m, d\)"):
+            ratios.gaussian_kernels(np.ones(X), np.ones(centres), 1.0)
+
+
 def test_gaussian_kernels_by_loops():
     rng = np.random.default_rng(4)
     X, C = rng.normal(size=(3, 2)), rng.normal(size=(4, 2))

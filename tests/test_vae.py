@@ -290,6 +290,33 @@ def test_noise_shared_by_samples_or_an_empty_batch_is_refused(route):
         route(params, X[:0], eps[:0])
 
 
+@pytest.mark.parametrize("route", [vae.after, vae.before])
+def test_several_draws_give_the_average_of_their_gradients(route):
+    params, X, _ = small()
+    eps = np.random.default_rng(1).normal(size=(3, *X.shape[:1], 2))
+    each = [nets.flatten(route(params, X, one)[1]) for one in eps]
+    assert_allclose(nets.flatten(route(params, X, eps)[1]), np.mean(each, axis=0), rtol=1e-9, atol=1e-12)
+
+
+def test_by_hand_takes_one_draw():
+    params, X, eps = small()
+    with pytest.raises(ValueError, match="eps has shape"):
+        vae.by_hand(params, X, eps[None])
+
+
+def test_baselines_and_noise_of_another_shape_are_refused():
+    params, X, eps = small()
+    for bad in (np.zeros((5, 1)), np.zeros(4), np.zeros((5, 5))):
+        with pytest.raises(ValueError, match="baseline has shape"):
+            vae.before(params, X, eps, baseline=bad)
+    for bad in (np.zeros((5, 1)), np.zeros(4), np.float64(0.5)):  # one draw for a whole row, or for all rows
+        with pytest.raises(ValueError, match="noise has shape"):
+            vae.sample(params, eps, bad)
+    for mean, logvar in [(np.zeros(3), np.zeros(3)), (np.zeros((4, 3)), np.zeros(3))]:
+        with pytest.raises(ValueError, match="heads of a batch"):
+            vae.free_bits(mean, logvar, 0.1)
+
+
 def test_wrong_data_are_refused():
     params, X, eps = small()
     with pytest.raises(ValueError, match="takes 4 features"):
@@ -383,6 +410,35 @@ def test_a_gaussian_decoder_beats_no_latents_and_linear_ones():
     linear = ppca.log_likelihood(ppca.fit_loadings(train, 10, 0.2**2), test).mean()  # exact, not a bound
     assert without < linear < 14
     assert vae.elbo(run.params, test, eps, noise).elbo.mean() > max(linear, 16)
+
+
+GREY = load_digits().data / 16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("k", "elbo"), [(2, -24.58), (10, -24.16)])
+def test_numbers_of_the_lecture_for_grey_digits(k, elbo):
+    """The Bernoulli "likelihood" of grey levels: within 0.3 nats, below the entropy of the pixels, above no latents."""
+    order = np.random.RandomState(0).permutation(1797)
+    train, test = (GREY[order[part]].astype(np.float32) for part in (slice(1500), slice(1500, None)))
+    start = vae.init(64, [64], k, np.random.default_rng(1), np.float32)
+    run = vae.fit(start, train, np.random.default_rng(2), epochs=267, lr=3e-3)
+    eps = np.random.default_rng(3).standard_normal((20, 297, k)).astype(np.float32)
+    floor = scipy_stats.entropy([test, 1 - test]).sum(1).mean()
+    assert elbo - 0.3 < vae.elbo(run.params, test, eps).elbo.mean() < min(elbo + 0.5, -floor)
+    assert baseline(train, test) == pytest.approx(-27.24, abs=0.02) and floor == pytest.approx(13.60, abs=0.02)
+
+
+@pytest.mark.slow
+def test_number_of_the_lecture_for_a_gaussian_decoder():
+    """sigma = 0.2, ten latents, 4000 steps: +20.00 within a nat."""
+    order = np.random.RandomState(0).permutation(1797)
+    train, test = (GREY[order[part]].astype(np.float32) for part in (slice(1500), slice(1500, None)))
+    start, noise = vae.init(64, [64], 10, np.random.default_rng(1), np.float32), vae.gaussian(0.2)
+    rate = lambda t: 6e-3 * (1 - t / 4005)  # noqa: E731
+    run = vae.fit(start, train, np.random.default_rng(2), epochs=267, lr=rate, likelihood=noise)
+    eps = np.random.default_rng(3).standard_normal((20, 297, 10)).astype(np.float32)
+    assert vae.elbo(run.params, test, eps, noise).elbo.mean() == pytest.approx(20, abs=1)
 
 
 def test_training_a_linear_vae_finds_the_likelihood_of_ppca():
