@@ -1,10 +1,10 @@
 """nbgrader's configuration: run every nbgrader command from the folder of this file.
 
     cd solutions
-    nbgrader generate_assignment 01_pca      # solutions/01_pca -> exercises/01_pca  (or: enm5310 release)
-    nbgrader autograde 01_pca                # .grading/submitted/STUDENT/01_pca -> .grading/autograded, gradebook
-    nbgrader generate_feedback 01_pca        # -> .grading/feedback
-    nbgrader export --to grades.csv
+    nbgrader generate_assignment 01_pca --force   # enters the assignment in the gradebook; exercises/ stay as they are
+    nbgrader autograde 01_pca                     # .grading/submitted/STUDENT/01_pca -> .grading/autograded, gradebook
+    nbgrader generate_feedback 01_pca             # -> .grading/feedback
+    nbgrader export                               # -> .grading/grades.csv
 
 All that grading leaves behind lies in .grading/ beside this folder, which git ignores.
 """
@@ -28,6 +28,7 @@ c.CourseDirectory.autograded_directory = ".grading/autograded"
 c.CourseDirectory.feedback_directory = ".grading/feedback"
 c.CourseDirectory.solution_directory = ".grading/solution"
 c.CourseDirectory.db_url = os.environ.get("ENM5310_GRADEBOOK", f"sqlite:///{grading / 'gradebook.db'}")
+c.ExportPlugin.to = str(grading / "grades.csv")
 c.NbGrader.logfile = str(grading / "nbgrader.log")
 
 c.ClearSolutions.code_stub = {"python": "# your code here\nraise NotImplementedError"}

@@ -254,6 +254,29 @@ def test_plain_data_survive_rebuilding(out):
     assert answers.same(answers.rebuild(out), out if not isinstance(out, np.generic) else np.asarray(out))
 
 
+def test_complex_numbers_count_only_without_an_imaginary_part():
+    assert answers.rebuild(np.array([1 + 0j, 2])).dtype == float and answers.rebuild(3 + 0j) == 3.0
+    for out in (np.array([1.0, 1j]), 1j, np.complex128(1j)):
+        with pytest.raises(Wrong, match="complex"):
+            answers.rebuild(out)
+
+
+def test_a_message_says_which_part_failed_once():
+    report = double(lambda x: 5 * x)
+    assert report.message.startswith("doubled: expected") and str(report).count("expected") == 1
+
+
+def test_an_exception_that_cannot_be_printed_is_named():
+    class Mute(Exception):
+        def __str__(self):
+            raise ValueError("no words")
+
+    def mute(x):
+        raise Mute
+
+    assert "double raised Mute" in judge(mute).message
+
+
 def test_rebuilt_arrays_do_not_share_memory():
     a = np.arange(3.0)
     assert not np.shares_memory(answers.rebuild(a), a)

@@ -98,11 +98,15 @@ def graded(tmp_path_factory):
     course = course_copy(tmp_path_factory.mktemp("course with spaces"))
     for student, answers in CLASS.items():
         submission(course / ".grading" / "submitted" / student / PART / f"{PART}.ipynb", **answers)
-    run_nbgrader(course, "generate_assignment", PART, "--force")
-    run_nbgrader(course, "autograde", PART)
-    run_nbgrader(course, "generate_feedback", PART)
-    run_nbgrader(course, "export", "--to", str(course / ".grading" / "grades.csv"))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").partition("    cd solutions\n")[2].partition("\n\n")[0]
+    commands = [line.split() for line in readme.splitlines()]
+    assert [words[:2] for words in commands] == [["nbgrader", verb] for verb in VERBS]
+    for _, *arguments in commands:  # the README's own lines, as they are printed
+        run_nbgrader(course, *arguments)
     return course
+
+
+VERBS = ["generate_assignment", "autograde", "generate_feedback", "export"]
 
 
 def autograded(course, student):

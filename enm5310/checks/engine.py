@@ -23,6 +23,10 @@ from enm5310.checks.report import CheckFailed, NotAttempted, Part, Report
 PRACTICE_SEED = 22  # public: the seed of every check outside graded runs
 
 
+class Misfit(Wrong):
+    """An answer of the wrong form: its message names the function already."""
+
+
 class Raised(Wrong):
     """The student's function raised an exception."""
 
@@ -95,14 +99,14 @@ class Trial:
                 raise Raised(f"{name} raised {_in_words(why)}") from None
             raise Unwritten(f"{name} is not written yet") from None
         except Wrong as why:
-            raise Wrong(f"{name} returned {why}") from None
+            raise Misfit(f"{name} returned {why}") from None
         except (Exception, SystemExit) as why:
             raise Raised(f"{name} raised {_in_words(why)}") from None
         self.calls.append(Call(name, args, out, changed))
         try:
             return answers.fit(out, like)
         except Wrong as why:
-            raise Wrong(f"{name} returned {why}") from None
+            raise Misfit(f"{name} returned {why}") from None
 
     @contextlib.contextmanager
     def part(self, words):
@@ -173,11 +177,12 @@ class Exercise:
             state = "not attempted"
         else:
             state = "right" if not t.failed else "partly right" if points else "wrong"
-        first = next((t.failed[words] for words in self.parts if words in t.failed), None)
+        words, first = next(((w, t.failed[w]) for w in self.parts if w in t.failed), (None, None))
         mistake = self.named(t.calls) if t.failed and not isinstance(first, (Raised, Unwritten)) else None
         whys = {words: str(why) for words, why in t.failed.items()}
         parts = tuple(Part(words, weight, whys.get(words)) for words, weight in self.parts.items())
-        message, printed = mistake or (first and str(first)), tuple(dict.fromkeys(printed))
+        told = f"{words}: {first}" if type(first) is Wrong else first and str(first)  # the others name the function
+        message, printed = mistake or told, tuple(dict.fromkeys(printed))
         return Verdict(state, points, parts, message, mistake, seed, printed)
 
     def named(self, calls):
@@ -247,7 +252,10 @@ def _in_words(why):
     """"ValueError: matmul: ... (line 3: `C = X @ X`)": the student's own line, not NumPy's or ours."""
     frames = traceback.extract_tb(why.__traceback__)
     own = [f for f in frames if not f.filename.startswith((_OURS, _NUMPY, "<__array_function__"))]
-    told = f"{type(why).__name__}: {why}".strip().rstrip(":").splitlines()[0][:300]
+    try:
+        told = f"{type(why).__name__}: {why}".strip().rstrip(":").splitlines()[0][:300]
+    except Exception:  # an exception class of the student's own may fail even here
+        told = type(why).__name__
     if not own:
         return told
     line = (own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno)).strip()

@@ -67,6 +67,12 @@ def _(X):
     return X - mean[:, None], mean
 
 
+@center.mistake("You averaged over the features (axis=1), one number per sample; the slide averages over the samples.")
+def _(X):
+    mean = X.mean(axis=1, keepdims=True)
+    return X - mean, mean
+
+
 @center.mistake("You subtracted one number, the mean of all entries; each feature (column) has its own mean.")
 def _(X):
     return X - X.mean(), np.full(X.shape[1], X.mean())
@@ -137,6 +143,22 @@ def _(X):
     return X @ X.T / len(X)
 
 
+@covariance.mistake("You formed X X', samples by samples. The covariance compares features: X'X, shape (p, p).")
+def _(X):
+    return X @ X.T / len(X)
+
+
+@covariance.mistake("You formed X X', samples by samples. The covariance compares features: X'X, shape (p, p).")
+def _(X):
+    X = X - X.mean(axis=0)
+    return X @ X.T / X.shape[1]
+
+
+@covariance.mistake("np.cov takes the rows for features unless rowvar=False (and divides by n - 1 unless bias=True).")
+def _(X):
+    return np.cov(X)
+
+
 @covariance.mistake("You removed the mean of each sample (axis=1); the slide removes the mean of each feature.")
 def _(X):
     X = X - X.mean(axis=1, keepdims=True)
@@ -193,8 +215,9 @@ OBLIQUE = "the columns of U are not orthonormal: U'U differs from I (np.linalg.e
 def _pca_data(t):
     """Random clouds, and one whose two leading variances are equal, so that any basis of their plane is right."""
     yield from ((_data(t, n, p), k) for n, p, k in SIZES)
-    Q = np.linalg.qr(t.rng.normal(size=(3, 3)))[0]
-    yield np.vstack([np.diag([3.0, 3.0, 1.0]), -np.diag([3.0, 3.0, 1.0])]) @ Q.T + 5, 2
+    Q = np.linalg.qr(t.rng.normal(size=(4, 4)))[0]
+    scales = np.diag([3.0, 3.0, 2.0, 1.0])  # neither the two largest nor the two smallest split the pair
+    yield np.vstack([scales, -scales]) @ Q.T + 5, 2
 
 
 @pca_fit.mistake("You divided by n - 1 (the unbiased estimate). The slide's covariance divides by n.")
@@ -334,7 +357,7 @@ def _(Z, X_train, U):
     ],
 )  # fmt: skip
 def reconstruction_error(t):
-    for n, p, k in SIZES:
+    for n, p, k in [(5, 4, 2), *SIZES]:  # p - k = 2 first: with p - k = 1 the spectral norm is the Frobenius norm
         X, mean = _data(t, n, p), t.rng.normal(size=p) + 5
         U = np.linalg.qr(t.rng.normal(size=(p, k)))[0]
         error = t("reconstruction_error", X, mean, U, like=(n,))
@@ -376,6 +399,16 @@ def _(X, mean, U):
                               "spectral norm. The error is |x - x_hat|^2, sample by sample.")  # fmt: skip
 def _(X, mean, U):
     return np.linalg.norm((X - mean) - (X - mean) @ U @ U.T, 2)
+
+
+@reconstruction_error.mistake("You took one norm of the whole residual matrix; return |x - x_hat|^2 for each sample.")
+def _(X, mean, U):
+    return np.linalg.norm((X - mean) - (X - mean) @ U @ U.T)
+
+
+@reconstruction_error.mistake("You took one norm of the whole residual matrix; return |x - x_hat|^2 for each sample.")
+def _(X, mean, U):
+    return np.sum(((X - mean) - (X - mean) @ U @ U.T) ** 2)
 
 
 @reconstruction_error.mistake("You centred with the mean of these samples; use the mean that was fitted with U.")
@@ -609,6 +642,21 @@ ppca_fit.mistake("W has unit columns here: PCA's U still has to be scaled by sqr
     _ppca(_discarded, lambda lam, s2: np.ones_like(lam)))  # fmt: skip
 ppca_fit.mistake("You divided by n - 1 (the unbiased estimate). Maximum likelihood divides by n.")(
     _ppca(_discarded, ddof=1))  # fmt: skip
+
+
+# the same two without clipping lam - s2 at zero: W holds NaN
+ppca_fit.mistake("Your s2 averages all the eigenvalues; average only the discarded ones.")(
+    _ppca(lambda lam, q: np.mean(lam), lambda lam, s2: np.sqrt(lam - s2)))  # fmt: skip
+ppca_fit.mistake("Your s2 is the sum of the discarded eigenvalues; divide by their number p - q.")(
+    _ppca(lambda lam, q: np.sum(lam[q:]), lambda lam, s2: np.sqrt(lam - s2)))  # fmt: skip
+
+
+@ppca_fit.mistake("Your s2 squares the average |residual|; average the squared residuals, over p - q directions.")
+def _(X, q):
+    lam, U = np.linalg.eigh(np.cov(X.T, bias=True))
+    lam, U, mu = lam[::-1], U[:, ::-1][:, :q], X.mean(axis=0)
+    s2 = np.mean(np.linalg.norm((X - mu) - (X - mu) @ U @ U.T, axis=1)) ** 2
+    return U * np.sqrt(np.maximum(lam[:q] - s2, 0)), mu, s2
 
 
 @ppca_fit.mistake("Your s2 squares the average |residual|; average the squared residuals, over p - q directions.")

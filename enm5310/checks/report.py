@@ -51,8 +51,12 @@ class Report:
 
     def _part(self, part):
         weight = f" ({part.weight})" if part.weight else " (required)"
-        why = f": {part.why}" if part.why and part.why != self.message else ""
+        why = f": {part.why}" if part.why and not self._said(part) else ""
         return f"  {MARKS['wrong' if part.why else 'right']} {part.words}{weight}{why}"
+
+    def _said(self, part):
+        """Whether the message above the parts is this part's already."""
+        return self.message in (part.why, f"{part.words}: {part.why}")
 
     @property
     def footer(self):
@@ -64,7 +68,7 @@ class Report:
         rows = "".join(
             f"<div>{MARKS['wrong' if p.why else 'right']} {html.escape(p.words)}"
             f" <span style='opacity:.65'>({p.weight or 'required'})</span>"
-            + (f" &ndash; {html.escape(p.why)}" if p.why and p.why != self.message else "")
+            + (f" &ndash; {html.escape(p.why)}" if p.why and not self._said(p) else "")
             + "</div>"
             for p in self.verdict.parts
         )

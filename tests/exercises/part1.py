@@ -82,6 +82,11 @@ def pca_rotated_where_equal(X, k):
     return mean, U, lam
 
 
+def pca_complex_but_real(X, k):
+    mean, U, lam = pca_by_svd(X, k)
+    return mean, U.astype(complex), lam.astype(complex)
+
+
 def errors_by_projector(X_train, X_test, k):
     mean = X_train.mean(axis=0)
     U = scipy.linalg.eigh(np.cov(X_train.T, bias=True), subset_by_index=[64 - k, 63])[1]
@@ -141,7 +146,7 @@ def ppca_by_cholesky(X, q):
 def ppca_by_eig(X, q):
     lam, U = np.linalg.eig(np.cov(X.T, bias=True))
     order = np.argsort(lam)[::-1]
-    lam, U = lam[order], U[:, order]
+    lam, U = lam[order].real, U[:, order].real  # eig may return complex numbers without an imaginary part
     s2 = float(np.mean(lam[q:]))
     return sign_flips(U[:, :q]) @ np.diag(np.sqrt(lam[:q] - s2)), X.mean(axis=0), s2
 
@@ -166,7 +171,7 @@ def loglik_by_scipy(X, W, mu, s2):
 VARIANTS = {
     "center": [center_by_projection, center_by_loops, center_by_weights],
     "covariance": [lambda X: np.cov(X, rowvar=False, bias=True), covariance_by_pairs, covariance_by_moments],
-    "pca_fit": [pca_by_svd, pca_by_unsorted_eig, pca_by_gram, pca_rotated_where_equal],
+    "pca_fit": [pca_by_svd, pca_by_unsorted_eig, pca_by_gram, pca_rotated_where_equal, pca_complex_but_real],
     "encode_decode": [
         (lambda X, T, U: np.einsum("np,pk->nk", X - T.mean(0), U), lambda Z, T, U: np.add(Z.dot(U.T), T.mean(0))),
         (
@@ -218,6 +223,12 @@ def pca_ascending_by_svd(X, k):
     return mean, U[:, ::-1], lam[::-1]
 
 
+def pca_smallest_by_eigh(X, k):
+    mean = X.mean(0)
+    lam, U = np.linalg.eigh((X - mean).T @ (X - mean) / len(X))
+    return mean, U[:, :k], lam[:k]
+
+
 def pca_standard_deviations_by_svd(X, k):
     mean, U, lam = pca_by_svd(X, k)
     return mean, U, lam**0.5
@@ -253,12 +264,14 @@ ROUTES = {
         (pca_unbiased_by_eigh, "n - 1"),
         (pca_rows_by_svd, "rows of U"),
         (pca_ascending_by_svd, "ascending"),
+        (pca_smallest_by_eigh, "smallest variances"),
         (pca_standard_deviations_by_svd, "standard deviations"),
         (pca_uncentred_by_svd, "remove the mean"),
     ],
     "encode_decode": [((lambda X, T, U: np.dot(X, U), lambda Z, T, U: np.dot(Z, U.T) + T.mean(0)), "remove the mean")],
     "reconstruction_error": [
         (lambda X, m, U: np.mean((X - m - (X - m) @ (U @ U.T)) ** 2, axis=-1), "averaged over the features"),
+        (lambda X, m, U: np.linalg.norm(X - m - (X - m) @ U @ U.T, "fro"), "one norm of the whole"),
         (lambda X, m, U: np.sqrt(np.sum((X - m) ** 2, 1) - np.sum(((X - m) @ U) ** 2, 1)), "root"),
     ],
     "n_components": [(lambda lam, f: int(np.searchsorted(np.cumsum(lam), f * lam.sum() * (1 - 1e-13))), "Off by one")],
