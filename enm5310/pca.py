@@ -19,14 +19,21 @@ def covariance(X):
     return X.T @ X / len(X)  # the slide divides by n, not n - 1
 
 
-def fit(X, k=None, method="eig"):
+def fit(X, k=None, method="eig", rng=None):
     """C = U diag(sigma^2) U^T: the k leading principal components of the rows of X, shape (n, p).
 
     k=None keeps all min(n, p).  The three methods give the same components, each column up to its sign:
     "eig" decomposes the p x p covariance as on the slide; "svd" decomposes the centred X and never squares it,
     so small variances keep their digits; "gram" decomposes the n x n matrix of inner products, cheaper when n < p.
+    For large data (pca_large): "stream" is "eig" without a copy of X, so X may be a memory map; "randomised" never
+    forms C and needs rng, a numpy.random.Generator; "auto" takes the cheapest by pca_large.plan, "randomised" only
+    when given rng.  The default is the slide's.
     Raises ValueError when X is not a finite (n, p) matrix or k is outside 0..min(n, p).  Source: slides 2-3.
     """
+    if method not in _METHODS:
+        from enm5310 import pca_large  # which imports this module
+
+        return pca_large.fit(X, k, method, rng)
     k = _checked(X, k)
     mean = np.mean(X, axis=0)
     U, variances = _METHODS[method](X - mean, k)

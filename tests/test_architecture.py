@@ -11,8 +11,8 @@ import enm5310
 
 PACKAGE = Path(enm5310.__file__).parent
 MATHS = {
-    "pca", "ppca", "nets", "optimize", "autoencoder", "distributions", "bounds", "paths", "gradients", "decisions",
-    "ratios", "evolution", "adversarial", "vae", "latent", "fonts", "molecules", "backend",
+    "pca", "pca_large", "ppca", "nets", "optimize", "autoencoder", "distributions", "bounds", "paths", "gradients",
+    "decisions", "ratios", "evolution", "adversarial", "vae", "latent", "fonts", "molecules", "backend",
 }  # fmt: skip
 NO_MATHS = {"plots", "datasets", "checks", "widgets"}
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "_course" not in p.parts)
