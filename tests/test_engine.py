@@ -1,6 +1,7 @@
 """The check engine itself: what it believes, what it catches, how it counts, what it tells."""
 
 import copy
+import hashlib
 import logging
 import os
 import subprocess
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from enm5310.checks import CheckFailed, Fn, NotAttempted, Wrong, answers, close, exercise
-from enm5310.checks.engine import PRACTICE_SEED, in_kernel
+from enm5310.checks.engine import PRACTICE_SEED, in_kernel, student_seed
 from enm5310.checks.ladder import Note
 
 
@@ -117,6 +118,20 @@ def test_practice_seed_is_public_and_graded_runs_are_fresh(monkeypatch):
     assert len({PRACTICE_SEED, first, second}) == 3
     monkeypatch.setenv("NBGRADER_EXECUTION", "validate")
     assert double(lambda x: 2 * x).seed == PRACTICE_SEED
+
+
+def test_students_get_seeds_of_their_own_that_only_the_secret_foretells():
+    seeds = {
+        student_seed(secret, student, exercise_id)
+        for secret in (b"a", b"b") for student in ("ada", "ada1", "") for exercise_id in ("1.2", "1.10", "12")
+    }  # fmt: skip
+    assert len(seeds) == 18 and all(0 <= seed < 2**48 for seed in seeds)
+    assert student_seed(b"k", "ada", "1.2") == student_seed(b"k", "ada", "1.2")
+    assert len({student_seed(b"k", "a", "b1.2"), student_seed(b"k", "ab", "1.2")}) == 2, "names do not run together"
+    # RFC 2104 by hand: H((k ^ opad) | H((k ^ ipad) | message))
+    pad = lambda byte: bytes(k ^ byte for k in b"k".ljust(64, b"\0"))  # noqa: E731
+    inner = hashlib.sha256(pad(0x36) + b'["ada", "1.2"]').digest()
+    assert student_seed(b"k", "ada", "1.2") == int.from_bytes(hashlib.sha256(pad(0x5C) + inner).digest()[:6], "big")
 
 
 def test_a_seed_replays_the_same_inputs():
