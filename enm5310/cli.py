@@ -119,12 +119,13 @@ def solution(id: Annotated[str, typer.Argument(metavar="ID", help=ID)]):
 def release(what: Annotated[list[str] | None, typer.Argument(metavar="PART", help="All when left out.")] = None):
     """For authors: solutions/ to exercises/ through nbgrader, after every solution has earned full marks."""
     from enm5310 import release
+    from enm5310.course import parts_here
     from enm5310.practice import places
 
     root = release.clone()
-    parts = [places.part_called(word) for word in what or []] or release.parts_here(root)
+    parts = [places.part_called(word) for word in what or []] or parts_here()
     if None in parts:
-        raise Problem(f"there is no part {what[parts.index(None)]}; there are {', '.join(release.parts_here(root))}")
+        raise Problem(f"there is no part {what[parts.index(None)]}; there are {', '.join(parts_here())}")
     for part in parts:
         release.release(root, part, lambda words: print(words, flush=True))
     print(f"released to {root / 'exercises'}")

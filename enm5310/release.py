@@ -28,11 +28,6 @@ def clone():
     return root
 
 
-def parts_here(root):
-    """The parts that have a solution notebook, in order."""
-    return [part for part in course.PARTS if _source(root, part).is_file()]
-
-
 def release(root, part, tell=lambda words: None):
     """Runs the part's solution notebook, requires full marks, writes root/exercises/part; Problem says what is not."""
     source = _source(root, part)

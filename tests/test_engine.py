@@ -281,6 +281,16 @@ def test_a_message_says_which_part_failed_once():
     assert report.message.startswith("doubled: expected") and str(report).count("expected") == 1
 
 
+def test_an_exception_in_a_helper_names_the_helpers_line():
+    def helper(x):
+        return x.no_such_thing
+
+    def calls(x):
+        return helper(x)
+
+    assert "`return x.no_such_thing`" in judge(calls).message
+
+
 def test_an_exception_that_cannot_be_printed_is_named():
     class Mute(Exception):
         def __str__(self):
