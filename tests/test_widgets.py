@@ -387,7 +387,7 @@ def loaded(statement):
 def test_importing_is_light():
     assert "numpy" not in loaded("import enm5310.widgets")
     new = loaded("import enm5310.widgets.frames")
-    parts = {f"enm5310.widgets.{name}" for name in ("frames", "grid", "panels", "pictures", "curves", "axes")}
+    parts = {f"enm5310.widgets.{name}" for name in ("frames", "figure", "grid", "panels", "pictures", "curves", "axes")}
     assert {m for m in new if m.startswith("enm5310")} == {"enm5310", "enm5310.widgets", *parts}
     assert not {"matplotlib", "ipywidgets", "IPython", "PIL", "autograd"} & new
 

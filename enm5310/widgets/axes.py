@@ -64,7 +64,7 @@ def draw_axes(x, y, shared):
     across, up = [(x(v), w) for v, w in ticks(x)], [(y(v), w) for v, w in ticks(y)]
     grid = [f"M{a:.1f},{y.end}V{bottom}" for a, _ in across] + [f"M{x.start},{b:.1f}H{x.end}" for b, _ in up]
     words = [(a, bottom + 18, "middle", w) for a, w in across] + [(x.start - 6, b + 5, "end", w) for b, w in up]
-    words.append((middle, HEIGHT - 8, "middle", shared["xlabel"]))
+    words.append((middle, bottom + BOTTOM - 8, "middle", shared["xlabel"]))
     turn = f"translate(16 {(bottom + y.end) / 2})rotate(-90)"
     box = x.start, y.end, x.end - x.start, bottom - y.end
     return (

@@ -1,5 +1,5 @@
 // Sliders over frames that Python drew: nothing is computed here, a slider's position only looks a frame up.
-// An ES module that stands in the page beside each figure; the line after it gives mountStatic the figure's payload.
+// Follows figure.js, which has the sliders.
 
 // Where a frame stands in the list: the positions are the digits of its number, the last slider the fastest.
 export const frameIndex = (at, sizes) => at.reduce((index, digit, d) => index * sizes[d] + digit, 0);
@@ -10,30 +10,6 @@ export const altText = (alt, state) => `${alt}: ${state}`;
 
 // Equal pieces of different frames are stored once, in the pool.
 export const pieces = (ids, pool) => ids.map((id) => pool[id]).join("");
-
-function element(tag, attributes, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
-function slider({ label, values }, onInput) {
-  const input = element("input", {
-    type: "range", min: 0, max: values.length - 1, step: 1,
-    "data-lm-suppress-shortcuts": "true", // on the input itself: JupyterLab would take its arrow keys
-  });
-  const value = element("span", { class: "enm-value", "aria-hidden": "true" }); // the input's aria-valuetext says it
-  const row = element("div", { class: "enm-slider" },
-    element("label", {}, element("span", { class: "enm-name" }, label), input), value);
-  input.addEventListener("input", () => onInput(Number(input.value)));
-  const set = (position) => {
-    input.value = position;
-    input.setAttribute("aria-valuetext", values[position]);
-    value.textContent = values[position];
-  };
-  return { row, set };
-}
 
 function drawPanel(panel, alt, markup) {
   if (panel.tagName === "IMG") {
@@ -50,24 +26,17 @@ function mount(figure, { sliders, start, frames, pool, alts, texts }) {
   const at = [...start];
   const panels = [...figure.querySelectorAll("[data-panel]")];
   const readout = figure.querySelector(".enm-readout");
-  const rows = sliders.map((s, d) => slider(s, (position) => {
+  const rows = sliders.map((s, d) => slider(s.label, 0, s.values.length - 1, (position) => {
     at[d] = position;
     show();
   }));
   function show() {
     const index = frameIndex(at, sliders.map((s) => s.values.length));
     const state = stateText(at, sliders);
-    rows.forEach((row, d) => row.set(at[d]));
+    rows.forEach((row, d) => row.set(at[d], sliders[d].values[at[d]]));
     panels.forEach((panel, p) => drawPanel(panel, altText(alts[p], state), pieces(frames[index][p], pool)));
     if (readout && readout.textContent !== texts[index]) readout.textContent = texts[index];
   }
   figure.querySelector(".enm-state").replaceWith(element("div", { class: "enm-sliders" }, ...rows.map((r) => r.row)));
-  figure.setAttribute("data-live", "");
   show();
-}
-
-// Ids come from content, so equal figures on one page share theirs: each script takes the first that is not live yet.
-export function mountStatic(key, payload) {
-  const figure = document.querySelector(`[data-enm-frames="${key}"]:not([data-live])`);
-  if (figure) mount(figure, payload);
 }

@@ -6,22 +6,16 @@
 alone: live in JupyterLab and in any exported page, without a request to anywhere; without JavaScript a poster stays.
 """
 
-import hashlib
 import itertools
-import json
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from enm5310.widgets import curves, pictures
+from enm5310.widgets.figure import Figure, asset, to_json
 from enm5310.widgets.grid import draw_all, known, position, small_enough, word_grid
 from enm5310.widgets.panels import alt_texts, inner_html, pooled
 
-JS = Path(__file__).with_name("frames.js").read_text(encoding="utf-8")
-CSS = Path(__file__).with_name("frames.css").read_text(encoding="utf-8")
+JS, CSS = asset("figure.js", "frames.js"), asset("figure.css")
 
 
 def frames(sliders, draw, *, alt, text=None, caption="", start=None, labels=None, scale=None, pixelated=True, dpi=100):
@@ -54,50 +48,26 @@ def frames(sliders, draw, *, alt, text=None, caption="", start=None, labels=None
     at = [position(column, (start or {}).get(name)) for name, column in zip(sliders, grid, strict=True)]
     shown = [{"label": n, "values": list(column)} for n, column in zip(names, grid, strict=True)]
     payload = {"sliders": shown, "start": at, **pooled(panels), "alts": alt_texts(alt, len(panels)), "texts": texts}
-    small_enough(len(_json(payload)), len(states), len(states))
+    small_enough(len(to_json(payload)), len(states), len(states))
     first = int(np.ravel_multi_index(at, [len(column) for column in grid]))
     return Frames(payload, inner_html(panels, payload["alts"], states, texts, first, caption))
 
 
-@dataclass(frozen=True)
-class Frames:
-    """What ``frames`` returns: the last line of a cell shows it, ``to_html()`` is the same figure for any page."""
+class Frames(Figure):
+    """What ``frames`` returns; its poster has the start frame, its state and readout, the caption.
 
-    payload: dict[str, Any]  # "frames"[i][panel]: places in "pool" of the PNG or the SVG pieces; the rest as named
-    inner: str  # HTML of the poster: the start frame, its state and readout, the caption
+    payload["frames"][i][panel]: places in "pool" of the PNG or the SVG pieces; the rest as named.
+    """
+
+    css, js = CSS, JS
 
     def __repr__(self):
         sliders = ", ".join(f"{s['label']}: {len(s['values'])} values" for s in self.payload["sliders"])
-        size = f"{len(self.payload['frames'])} frames, {len(_json(self.payload)) / 1000:.0f} kB"
+        size = f"{len(self.payload['frames'])} frames, {self.size / 1000:.0f} kB"
         return f"Frames({sliders}; {size}): {'; '.join(self.payload['alts'])}"
-
-    @cached_property
-    def key(self):
-        """Names the figure by its content, so that a notebook run twice gives the same bytes."""
-        return hashlib.sha256((self.inner + _json(self.payload)).encode()).hexdigest()[:12]
-
-    @cached_property
-    def poster(self):
-        """HTML of the start frame: what is seen without JavaScript, and what the module brings to life."""
-        return f'<figure class="enm-frames" data-enm-frames="{self.key}">{self.inner}</figure>'
-
-    def to_html(self):
-        """Poster, style, module and payload: live in any page, from file:// too, with no request to anywhere."""
-        call = f'mountStatic("{self.key}", {_json(self.payload)});'
-        return f'<style>{CSS}</style>{self.poster}<script type="module">{JS}\n{call}</script>'
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        # HTML alone: Lab prefers a widget where there is one, and says "model not found" in a notebook reopened later
-        return {"text/plain": repr(self), "text/html": self.to_html()}
 
 
 def _panel(column, states, scale, pixelated):
     if isinstance(column[0], curves.Curves):
         return curves.panel(column, states)
     return pictures.panel(column, scale, pixelated)
-
-
-def _json(value):
-    """JSON that may stand inside a script element: no character of it can end the element."""
-    text = json.dumps(value, separators=(",", ":"))
-    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")

@@ -9,10 +9,10 @@ from numbers import Integral, Real
 import numpy as np
 
 from enm5310.widgets import curves
+from enm5310.widgets.figure import MAX_BYTES
 from enm5310.widgets.pictures import Picture, from_matplotlib, png
 
 MAX_FRAMES = 500
-MAX_BYTES = 4_000_000  # of payload: it travels inside the notebook and the page
 WANTED = "return a matplotlib figure or axes, a uint8 array, or a dict of curves"
 
 

@@ -37,6 +37,11 @@ def png(image):
     )
 
 
+def data_url(data):
+    """PNG bytes as an address that an <img> may have without a request."""
+    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
+
+
 def from_matplotlib(item, dpi):
     """The Figure, or the Figure of the Axes, as PNG; closed, so that the notebook does not show it a second time."""
     while not hasattr(item, "savefig"):

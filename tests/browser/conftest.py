@@ -66,6 +66,12 @@ def page(open_page):
 
 
 @pytest.fixture
+def tall_page(open_page):
+    """JupyterLab takes cells out of the page that are scrolled out of view; here all are in view."""
+    return open_page(viewport={"width": 1300, "height": 1500})
+
+
+@pytest.fixture
 def screenshot(request):
     """screenshot(page or element, name): kept in tests/screenshots/ to be looked at."""
     SCREENSHOTS.mkdir(exist_ok=True)

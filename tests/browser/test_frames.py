@@ -4,23 +4,16 @@ The figure under test is the lecture's: digits above their reconstructions from 
 curve; its numbers are computed here, its pictures are read back from the screen by the browser itself.
 """
 
-import base64
-import io
 import re
-import subprocess
-import sys
-from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
-from PIL import Image
+from pages import export, live_figures, notebook, picture, run_all, write
 from sklearn.datasets import load_digits
 
 from enm5310.widgets.frames import frames
 
 pytestmark = pytest.mark.browser
-PRIORITY = '--NbConvertBase.display_data_priority=["text/html", "image/png", "text/plain"]'
 
 X = load_digits().data / 16
 _, S, VT = np.linalg.svd(X - X.mean(0))
@@ -66,28 +59,6 @@ def gauss_figure():
     draw = lambda mu, s: {"x": z, "lines": {"q": density(mu, s), "p": density(0, 1)}, "xlabel": "z"}  # noqa: E731
     words = {"alt": "densities q and p", "text": lambda mu, s: f"KL {np.log(1 / s) + (s**2 + mu**2 - 1) / 2:.3f} nats"}
     return frames({"mu": [-2, 0, 2], "s": [0.5, 1, 2]}, draw, labels={"s": "σ"}, start={"mu": 0, "s": 1}, **words)
-
-
-def write(path, *figures):
-    """A page as a site would have it: dark where the reader's system is dark."""
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Frames</title>'
-    scheme = '<meta name="color-scheme" content="light dark">'
-    body = "".join(figure.to_html() for figure in figures)
-    path.write_text(f'<!doctype html><html lang="en">{head}{scheme}<main>{body}</main></html>', encoding="utf-8")
-    return path.as_uri()
-
-
-def picture(image):
-    """The pixels that an <img> shows, drawn and read by the browser."""
-    url = image.evaluate("""async (img) => {
-        await img.decode();
-        const canvas = document.createElement("canvas");
-        [canvas.width, canvas.height] = [img.naturalWidth, img.naturalHeight];
-        canvas.getContext("2d").drawImage(img, 0, 0);
-        return canvas.toDataURL();
-    }""")
-    with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as shown:
-        return np.asarray(shown.convert("L"))
 
 
 def check_pca(figure, k):
@@ -224,47 +195,10 @@ def test_hostile_words_stay_words(page, tmp_path):
 
 # -------------------- notebooks --------------------
 
-SOURCE = """
-import sys
-sys.path.insert(0, {folder!r})
-from test_frames import pca_figure
-figure = pca_figure()
-figure
-"""
-
-
-def notebook(path, *cells):
-    """A notebook whose first cell shows the figure of this file."""
-    first = SOURCE.format(folder=str(Path(__file__).parent)).strip()
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in (first, *cells)], metadata=kernel)
-    nbformat.write(made, path)
-
-
-@pytest.fixture
-def tall_page(open_page):
-    """JupyterLab takes cells out of the page that are scrolled out of view; here all are in view."""
-    return open_page(viewport={"width": 1300, "height": 1500})
-
-
-def run_all(page, lab, name):
-    page.goto(lab.url(name))
-    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
-    page.get_by_text("| Idle").wait_for(timeout=60_000)  # cells run before the kernel answers are lost
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-
-
-def live_figures(page, count):
-    figures = page.locator(".jp-Notebook figure[data-live]")
-    figures.nth(count - 1).wait_for(state="attached", timeout=60_000)
-    assert figures.count() == count
-    return figures
-
 
 def test_jupyterlab_shows_it_live_and_keeps_the_arrow_keys(tall_page, lab, screenshot):
     page = tall_page
-    notebook(lab.root / "live.ipynb", "figure")
+    notebook(lab.root / "live.ipynb", "test_frames", "pca_figure", "figure")
     run_all(page, lab, "live.ipynb")
     figures = live_figures(page, 2)
     by_keyboard_and_mouse(page, figures.first)
@@ -274,11 +208,7 @@ def test_jupyterlab_shows_it_live_and_keeps_the_arrow_keys(tall_page, lab, scree
 
 
 def test_exported_html_is_live(page, tmp_path, screenshot):
-    notebook(tmp_path / "export.ipynb")
-    command = [sys.executable, "-m", "nbconvert", "--to", "html", "--execute", PRIORITY, "export.ipynb"]
-    no_cdn = ["--HTMLExporter.mathjax_url=", "--HTMLExporter.require_js_url="]  # the template asks for both, always
-    done = subprocess.run([*command, *no_cdn], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    page.goto((tmp_path / "export.html").as_uri())
+    notebook(tmp_path / "export.ipynb", "test_frames", "pca_figure")
+    page.goto(export(tmp_path / "export.ipynb"))
     by_keyboard_and_mouse(page, page.locator("figure[data-live]"))
     screenshot(page, "exported")
