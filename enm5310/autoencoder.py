@@ -12,7 +12,7 @@ from typing import NamedTuple
 import autograd.numpy as np
 from autograd import value_and_grad
 
-from enm5310 import nets, optimize
+from enm5310 import nets, optimize, training
 
 # The encoders of Hinton & Salakhutdinov (2006): pixels or word counts first, code last; the decoder mirrors them.
 HINTON_SIZES = {
@@ -105,16 +105,25 @@ def loss(params, X, activation=nets.sigmoid, output=nets.identity):
     return np.sum(reconstruction_error(params, X, activation, output)) / len(X)  # np.mean's gradient is float64
 
 
-def fit(params, X, rng, epochs=100, size=100, lr=1e-3, activation=nets.sigmoid, output=nets.identity, callback=None):
+def fit(
+    params, X, rng, epochs=100, size=100, lr=1e-3, activation=nets.sigmoid, output=nets.identity, callback=None,
+    held_out=None, patience=None, checkpoint=None,
+):  # fmt: skip
     """Minimise `loss` on the rows of X (n, p) from params = (encoder, decoder), by Adam on minibatches; the Run.
 
     The networks' dtype is kept, whatever X has.  callback(t, params, value) may stop the run by returning True.
+    held_out: rows like those of X; return the parameters of the epoch with the lowest `loss` on them, and stop after
+    `patience` epochs without a lower one.  checkpoint: a file from which an interrupted run goes on exactly.
     Raises ValueError when X is not a finite matrix or the objective diverges.
     """
-    X = _checked(X).astype(nets.flatten(params).dtype)
-    return optimize.train(
+    dtype = np.result_type(*nets.leaves(params))
+    X = _checked(X).astype(dtype, copy=False)
+    held_out = held_out if held_out is None else _checked(held_out).astype(dtype, copy=False)
+    return training.fit(
         lambda params, i, t: value_and_grad(loss)(params, X[i], activation, output),
-        params, optimize.epochs(len(X), size, rng, epochs), callback=callback, lr=lr,
+        params, len(X), rng, epochs, size, lr, callback,
+        None if held_out is None else lambda params: float(loss(params, held_out, activation, output)),
+        patience, checkpoint,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ app.add_typer(data, name="data")
 
 
 WHAT = "Notebooks, folders, or parts such as 1 or 01_pca; when left out, all exercises of the course folder."
+SUBMITTED = "What students handed in.  [default: the course's submitted directory]"
 ID = "An exercise, such as 1.2 or covariance."
 
 
@@ -131,6 +132,28 @@ def release(what: Annotated[list[str] | None, typer.Argument(metavar="PART", hel
     print(f"released to {root / 'exercises'}")
 
 
+@app.command()
+def grade(
+    assignment: Annotated[str, typer.Argument(metavar="ASSIGNMENT", help="A folder of the course's source directory.")],
+    submitted: Annotated[Path | None, typer.Option(metavar="DIR or ZIP", help=SUBMITTED)] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, metavar="N", help="At a time.  [default: all cores]")] = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDR", help="Grade on a Dask cluster, tcp://...")] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the results to this file, too.")] = None,
+    pattern: Annotated[str | None, typer.Option(metavar="RE", help=r"Of paths in DIR, with (?P<student>...).")] = None,
+    student: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this one; may be repeated.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Grade also what has not changed since the last run.")] = False,
+    unsafe: Annotated[bool, typer.Option("--unsafe", help="Run students' code here even without a sandbox.")] = False,
+):
+    """For instructors: grade a class in a sandbox, in any nbgrader course folder; scores go to nbgrader's gradebook."""
+    _writable(json)
+    from enm5310.grading import command
+
+    asked = command.Asked(
+        assignment, submitted, jobs, scheduler, json and json.absolute(), pattern, unsafe, tuple(student or ()), fresh
+    )
+    return command.grade(asked)
+
+
 @data.callback()
 def data_list(context: typer.Context):
     """What is packaged, cached, and can be fetched."""
@@ -221,8 +244,10 @@ def main():
         code = _failed(str(why))
     except UsageError as why:
         code = _failed(f"{why.format_message().rstrip('.')} (`enm5310 --help` lists what there is)")
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as why:
         code = 130
+        if str(why):
+            print(f"\nenm5310: {why}", file=sys.stderr)
     except OSError as why:  # a full disk, a folder that vanished: none of it is worth a traceback
         code = _failed(f"{why.filename or 'the system'}: {why.strerror or why}")
     sys.exit(code)

@@ -16,8 +16,7 @@ from autograd.extend import defjvp, defvjp, notrace_primitive, primitive
 @primitive
 def sigmoid(a):
     """s(a) = 1 / (1 + e^-a), elementwise; never overflows, and keeps its relative precision where it is small."""
-    e = np.exp(-np.abs(a))  # in (0, 1] whatever a
-    return np.where(a >= 0, 1, e) / (1 + e)  # e^a / (1 + e^a) for a < 0
+    return np.exp(np.minimum(a, 0)) / (1 + np.exp(-np.abs(a)))  # e^a / (1 + e^a) for a < 0; no exponent is positive
 
 
 @primitive

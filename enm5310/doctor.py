@@ -13,7 +13,7 @@ import enm5310
 from enm5310.practice.places import shown
 
 NEEDED = ("numpy", "autograd", "matplotlib")
-LAB = ("jupyterlab", "ipykernel", "nbgrader", "anywidget")
+LAB = ("jupyterlab", "ipykernel", "nbgrader")
 
 
 class Finding(NamedTuple):

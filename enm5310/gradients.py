@@ -2,14 +2,17 @@
 take their variance to compare.  Noise comes in as an argument, so nothing here is random.
 
 f maps samples z, (S,) or (S, p), to one cost each, (S,); g(eps, theta), log_p(z, theta) get S copies of theta, (S, d).
+Samples are independent, so all three may be called on a piece of them at a time.
 Review: Mohamed, Rosca, Figurnov & Mnih (2020).
 """
 
+from itertools import chain
 from math import pi, sqrt
 from typing import NamedTuple
 
 import autograd.numpy as np
 from autograd import elementwise_grad, grad
+from autograd.tracer import isbox
 
 from enm5310.nets import identity
 from enm5310.paths import gaussian, gaussian_log_p
@@ -20,12 +23,13 @@ from enm5310.paths import gaussian, gaussian_log_p
 def per_sample(h, theta, S):
     """grad_theta h_s(theta), shape (S, d), for h that maps S copies of theta, (S, d), to one value per sample, (S,)."""
     theta = _copies(theta, S)  # one copy per sample: a single backward pass gives every row
-    return grad(lambda theta: np.sum(_one_each(h(theta), S)))(theta)
+    rows = grad(lambda theta: np.sum(_one_each(h(theta), S)))(theta)
+    return rows if rows.dtype == theta.dtype else rows.astype(theta.dtype)  # np.where and np.mean give float64
 
 
 def reparameterization(f, g, theta, eps):
     """grad_theta f(g(eps_s, theta)), shape (S, d), for noise eps whose law p(eps) is free of theta (slide 7)."""
-    return per_sample(lambda theta: f(g(eps, theta)), theta, len(eps))
+    return _in_pieces(lambda eps: per_sample(lambda theta: f(g(eps, theta)), theta, len(eps)), eps)
 
 
 def implicit_reparameterization(f, cdf, log_p, theta, z):
@@ -48,10 +52,13 @@ def score_function(f, log_p, theta, z, baseline=0.0):
     Any baseline b that does not depend on z_s leaves the mean alone: one number, one per parameter (d,), or one per
     sample (S, 1) made from the *other* samples, as `leave_one_out` does.  Source: Williams (1992).
     """
-    signal = _one_each(f(z), len(z))[:, None] - baseline
-    if np.shape(signal) not in {(len(z), 1), (len(z), len(theta))}:
+    if np.broadcast_shapes((len(z), 1), np.shape(baseline)) not in {(len(z), 1), (len(z), len(theta))}:
         raise ValueError(f"baseline has shape {np.shape(baseline)}; want one number, (d,), or (S, 1) = ({len(z)}, 1)")
-    return signal * score(log_p, theta, z)
+
+    def rows(z, b=baseline):
+        return (_one_each(f(z), len(z))[:, None] - b) * score(log_p, theta, z)
+
+    return _in_pieces(rows, z, baseline) if np.shape(baseline)[:-1] == (len(z),) else _in_pieces(rows, z)
 
 
 def optimal_baseline(f, log_p, theta, z):
@@ -80,11 +87,16 @@ def measure_valued(f, theta, eps):
     Source: Mohamed et al. (2020), section 6 and table 1.
     """
     mu, sigma = theta[0], np.exp(theta[1])
-    n = eps[:, 2]
-    w = np.sqrt(eps[:, 0] ** 2 + eps[:, 1] ** 2)  # Rayleigh: p(w) = w e^(-w^2/2)
-    m = np.copysign(np.sqrt(w**2 + n**2), n)  # two-sided Maxwell: p(m) = m^2 N(m; 0, 1)
-    d_mu = (f(mu + sigma * w) - f(mu - sigma * w)) / (sigma * sqrt(2 * pi))
-    return np.stack([_one_each(d_mu, len(eps)), f(mu + sigma * m) - f(mu + sigma * n)], axis=1)
+
+    def rows(eps):
+        x, y, n = eps.T
+        w2 = x * x + y * y
+        w = np.sqrt(w2)  # Rayleigh: p(w) = w e^(-w^2/2)
+        m = np.copysign(np.sqrt(w2 + n * n), n)  # two-sided Maxwell: p(m) = m^2 N(m; 0, 1)
+        d_mu = (f(mu + sigma * w) - f(mu - sigma * w)) / (sigma * sqrt(2 * pi))
+        return np.stack([_one_each(d_mu, len(eps)), f(mu + sigma * m) - f(mu + sigma * n)]).T
+
+    return _in_pieces(rows, eps)
 
 
 def finite_differences(f, g, theta, eps, h, eps_minus=None):
@@ -117,8 +129,7 @@ def sticking_the_landing(log_joint, log_q, g, theta, eps):
 
     The score has mean 0, so theta inside log q is held fixed.  Source: Roeder, Wu & Duvenaud (2017).
     """
-    frozen = _copies(theta, len(eps))
-    return reparameterization(lambda z: log_joint(z) - log_q(z, frozen), g, theta, eps)
+    return reparameterization(lambda z: log_joint(z) - log_q(z, _copies(theta, len(z))), g, theta, eps)
 
 
 # -------------------- their variances in closed form: one sample, z ~ N(mu, sigma^2) --------------------
@@ -232,10 +243,29 @@ def _positive(sigma):
     return float(sigma)
 
 
+PIECE = 2**17  # samples whose temporaries stay near the processor, in memory that is used again
+
+
+def _in_pieces(rows, *arrays):
+    """rows(*arrays), one row per sample, by at most PIECE samples at a time."""
+    S = len(arrays[0])
+    pieces = (rows(*(a[i : i + PIECE] for a in arrays)) for i in range(0, max(S, 1), PIECE))
+    first = next(pieces)
+    if S <= PIECE:
+        return first
+    if isbox(first):  # autograd is looking: no filling in place
+        return np.concatenate([first, *pieces])
+    out = np.empty((first.shape[1], S), first.dtype).T  # each column in one piece of memory
+    for i, piece in zip(range(0, S, PIECE), chain([first], pieces), strict=True):
+        out[i : i + PIECE] = piece
+    return out
+
+
 def _copies(theta, S):
     if np.ndim(theta) != 1:
         raise ValueError(f"theta has shape {np.shape(theta)}; give one parameter vector of shape (d,)")
-    return np.tile(np.array(theta) * 1.0, (S, 1))  # times 1.0: autograd would round gradients of integers
+    theta = np.reshape(np.array(theta) * 1.0, (1, -1))  # times 1.0: autograd would round gradients of integers
+    return np.broadcast_to(theta, (S, np.shape(theta)[1]))  # S rows to differentiate by, one in memory
 
 
 def _one_each(values, S):

@@ -11,6 +11,7 @@ from autograd.builtins import isinstance  # sees a list in the list that `grad` 
 from autograd.extend import defjvp, defvjp, primitive
 
 from enm5310.distributions import sigmoid, softplus
+from enm5310.fused import affine
 
 # -------------------- activations: sigmoid, softplus and --------------------
 
@@ -32,8 +33,8 @@ def identity(x):
     return x
 
 
-defvjp(relu, lambda ans, x: lambda g: np.where(x > 0, g, np.zeros_like(g)))
-defjvp(relu, lambda g, ans, x: np.where(x > 0, g, np.zeros_like(g)))
+defvjp(relu, lambda ans, x: lambda g: g * (x > 0))
+defjvp(relu, lambda g, ans, x: g * (x > 0))
 defvjp(tanh, lambda h, x: lambda g: g * (1 - h * h))  # by rule: autograd divides by cosh^2, which overflows in float32
 defjvp(tanh, lambda g, h, x: g * (1 - h * h))
 
@@ -41,7 +42,7 @@ defjvp(tanh, lambda g, h, x: g * (1 - h * h))
 _SLOPE = {
     sigmoid: lambda h: h * (1 - h),
     softplus: lambda h: -np.expm1(-h),  # sigmoid(x) = 1 - e^-softplus(x)
-    relu: lambda h: (h > 0).astype(h.dtype),
+    relu: lambda h: h > 0,
     tanh: lambda h: 1 - h * h,
     identity: np.ones_like,
 }
@@ -79,24 +80,25 @@ def forward(params, X, activation=tanh):
         raise ValueError(f"the network takes {len(params[0][0])} features and X has shape {np.shape(X)}: want (..., p)")
     outputs = [X]
     for i, (W, b) in enumerate(params, 1):
-        A = outputs[-1] @ W + b  # (..., m) (m, n) + (n,)
+        A = affine(outputs[-1], W, b)  # (..., m) (m, n) + (n,)
         outputs.append(A if i == len(params) else activation(A))  # the last layer is linear
     return outputs
 
 
-def backward(params, outputs, G, activation=tanh):
+def backward(params, outputs, G, activation=tanh, to_input=True):
     """Gradients of a scalar by back-propagation: layers (dW, db) like params, and d/dX, from G = d/d(output), (n, k).
 
     outputs is what `forward` gave for X (n, p).  Plain matrix products: dW = h^T G, db = sum_i G_i, G <- (G W^T) f'.
-    Source: Rumelhart, Hinton & Williams (1986).
+    to_input=False saves the last product: None in place of d/dX.  Source: Rumelhart, Hinton & Williams (1986).
     """
     layers = []
     for (W, _), h in zip(params[::-1], outputs[-2::-1], strict=True):
         layers.append((h.T @ G, np.sum(G, axis=0)))
-        G = G @ W.T
-        if h is not outputs[0]:  # the input has no activation to go back through
-            G = G * _SLOPE[activation](h)
-    return layers[::-1], G
+        if h is not outputs[0]:
+            G = (G @ W.T) * _SLOPE[activation](h)
+        elif to_input:  # the input has no activation to go back through
+            G = G @ W.T
+    return layers[::-1], G if to_input else None
 
 
 # -------------------- parameters --------------------

@@ -7,6 +7,7 @@ tuples and dicts of arrays.  Everything here *minimises*: to maximise an ELBO, m
 from typing import NamedTuple
 
 import autograd.numpy as np
+import numpy as onp
 
 from enm5310.nets import tree_map
 
@@ -44,11 +45,55 @@ def adam(params, gradient, state=None, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8
     return params, Moments(m, v, t)
 
 
+class Sums(NamedTuple):
+    """What `adam_in_place` remembers: sum_s beta1^(t-s) g_s, sum_s beta2^(t-s) g_s^2, and the number of steps t."""
+
+    m: list
+    v: list
+    t: int
+
+
+BLOCK = 2**16  # numbers at a time: what ten passes over them need stays in the cache
+
+
+def adam_in_place(params, gradient, state=None, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    """`adam` in fewer passes over memory: new (params, Sums), the same to rounding.  The state given is overwritten.
+
+    A mean is a sum over its weights, m_hat = m / w1 with w1 = 1 + beta1 + ... + beta1^(t-1), so keeping sums saves two
+    passes, and the constants leave the arrays: theta <- theta - (lr sqrt(w2) / w1) m / (sqrt(v) + eps sqrt(w2)).
+    For training with networks of 10^5 numbers and more; a negative lr goes uphill.  NumPy arrays only.
+    """
+    m, v, t = state or Sums(_zeros(params, gradient), _zeros(params, gradient), 0)
+    t = t + 1
+    w1, w2 = ((1 - beta**t) / (1 - beta) for beta in (beta1, beta2))
+    length, floor = lr * w2**0.5 / w1, eps * w2**0.5
+
+    def step(theta, g, m, v):
+        new = onp.empty(onp.shape(theta), m.dtype)
+        spare = onp.empty(min(BLOCK, new.size), m.dtype)
+        whole = [onp.ravel(a) for a in (theta, g, m, v, new)]  # m, v and new lie in one piece: no copies of them
+        for i in range(0, new.size, BLOCK):
+            a, g, m, v, out = (x[i : i + BLOCK] for x in whole)
+            d = spare[: len(g)]
+            m *= beta1
+            m += g
+            v *= beta2
+            v += onp.multiply(g, g, out=d)
+            onp.sqrt(v, out=d)
+            d += floor
+            onp.divide(m, d, out=d)
+            d *= length
+            onp.subtract(a, d, out=out)
+        return new
+
+    return tree_map(step, params, gradient, m, v), Sums(m, v, t)
+
+
 def _zeros(params, gradient):
     def zeros(theta, g):
         if np.shape(theta) != np.shape(g):  # (n,) with (n, 1) would become (n, n)
             raise ValueError(f"the gradient has shape {np.shape(g)} where the parameter has {np.shape(theta)}")
-        return np.zeros_like(theta)
+        return np.zeros_like(theta + 0.0, order="C")  # real numbers, even where theta is whole
 
     return tree_map(zeros, params, gradient)
 
@@ -72,7 +117,7 @@ class Run(NamedTuple):
     stopped: bool  # by the callback or the stop button, before the batches ran out
 
 
-def train(value_and_gradient, params, batches, update=adam, callback=None, lr=1e-3):
+def train(value_and_gradient, params, batches, update=adam_in_place, callback=None, lr=1e-3):
     """Minimise by params, state = update(params, gradient, state, lr) over the batches; the Run.
 
     value_and_gradient(params, batch, t) gives the objective on one batch and its gradient, nested like params, at
@@ -81,19 +126,24 @@ def train(value_and_gradient, params, batches, update=adam, callback=None, lr=1e
     (the stop button) ends it too: either way you get what has been learned.
     Raises ValueError when the objective is not finite: everything after would be NaN.
     """
-    values, state, stopped = [], None, False
+    return train_on(value_and_gradient, params, batches, update, callback, lr)[0]
+
+
+def train_on(value_and_gradient, params, batches, update, callback, lr, state=None, start=0):
+    """The same from an optimiser's state at step `start`: the Run and the state it ended with."""
+    values, stopped = [], False
     try:
-        for t, batch in enumerate(batches):
+        for t, batch in enumerate(batches, start):
             with np.errstate(over="ignore", invalid="ignore"):  # it ends below, in an error that names the step
                 value, gradient = value_and_gradient(params, batch, t)
-            values.append(_finite(value, t))
+            values.append(finite(value, t))
             if callback is not None and callback(t, params, values[-1]):
                 stopped = True
                 break
             params, state = update(params, gradient, state, float(lr(t) if callable(lr) else lr))
     except KeyboardInterrupt:
         stopped = True
-    return Run(params, np.array(values), stopped)
+    return Run(params, np.array(values), stopped), state
 
 
 def epochs(n, size, rng, count):
@@ -109,7 +159,8 @@ def warm_up(steps, beta=1.0):
     return lambda t: beta * (t / steps if t < steps else 1.0)
 
 
-def _finite(value, t):
+def finite(value, t):
+    """The value as a float; ValueError, with the step, when it is NaN or infinite."""
     if not np.isfinite(value):
         raise ValueError(f"the objective is {value} at step {t}; lower the learning rate, or look for NaN in the data")
     return float(value)

@@ -8,6 +8,8 @@ from math import log, pi
 
 import autograd.numpy as np
 from autograd import elementwise_grad
+from autograd.extend import defjvp, defvjp, primitive
+from autograd.numpy.numpy_vjps import unbroadcast_f  # sums over the axes that an argument was repeated along
 from numpy.polynomial.legendre import leggauss
 
 # -------------------- location and scale --------------------
@@ -15,7 +17,13 @@ from numpy.polynomial.legendre import leggauss
 
 def location_scale(e, theta):
     """z = mu + sigma e, for noise e (S,) of any standard law; theta = (mu, log sigma)."""
-    mu, log_sigma = _one_row_each(e, theta)
+    _one_row_each(e, theta)
+    return _location_scale(e, theta)
+
+
+@primitive
+def _location_scale(e, theta):
+    mu, log_sigma = theta[..., 0], theta[..., 1]
     return mu + np.exp(log_sigma) * e
 
 
@@ -26,15 +34,59 @@ def gaussian(eps, theta):
 
 def gaussian_log_p(z, theta):
     """log p(z; theta) of z = gaussian(eps, theta): -1/2 log 2pi - log sigma - (z - mu)^2 / 2 sigma^2, elementwise."""
-    mu, log_sigma = _one_row_each(z, theta)
-    return -0.5 * log(2 * pi) - log_sigma - 0.5 * ((z - mu) * np.exp(-log_sigma)) ** 2
+    _one_row_each(z, theta)
+    return _gaussian_log_p(z, theta)
+
+
+@primitive
+def _gaussian_log_p(z, theta):
+    mu, log_sigma = theta[..., 0], theta[..., 1]
+    e = (z - mu) * np.exp(-log_sigma)
+    return -0.5 * log(2 * pi) - log_sigma - 0.5 * (e * e)
 
 
 def _one_row_each(e, theta):
-    mu, log_sigma = theta[..., 0], theta[..., 1]
-    if np.ndim(e) and np.ndim(mu) and np.ndim(e) != np.ndim(mu):  # (S, 1) with (S,) would give (S, S)
+    if np.ndim(e) and np.ndim(theta) > 1 and np.ndim(e) != np.ndim(theta) - 1:  # (S, 1) with (S,) would give (S, S)
         raise ValueError(f"noise or sample {np.shape(e)}, theta {np.shape(theta)}; want one (mu, log sigma) for each")
-    return mu, log_sigma
+
+
+# Both have their derivatives by rule, because autograd differentiates theta[..., 0] by np.add.at, element by element.
+
+
+def _sigma_e(e, theta):  # dz / d log sigma
+    return np.exp(theta[..., 1]) * e
+
+
+def _score(z, theta):  # d log p / d mu and d log p / d log sigma = e^2 - 1, e = (z - mu) / sigma
+    precision = np.exp(-theta[..., 1])
+    e = (z - theta[..., 0]) * precision
+    return e * precision, e * e - 1
+
+
+def _pairs(a, b):
+    return np.moveaxis(np.stack([a, b]), 0, -1)  # (..., 2), each column in one piece of memory
+
+
+defvjp(
+    _location_scale,
+    lambda z, e, theta: unbroadcast_f(e, lambda g: g * np.exp(theta[..., 1])),
+    lambda z, e, theta: unbroadcast_f(theta, lambda g: _pairs(g, g * _sigma_e(e, theta))),
+)
+defjvp(
+    _location_scale,
+    lambda g, z, e, theta: g * np.exp(theta[..., 1]),
+    lambda g, z, e, theta: g[..., 0] + g[..., 1] * _sigma_e(e, theta),
+)
+defvjp(
+    _gaussian_log_p,
+    lambda ans, z, theta: unbroadcast_f(z, lambda g: -g * _score(z, theta)[0]),
+    lambda ans, z, theta: unbroadcast_f(theta, lambda g: _pairs(*(g * s for s in _score(z, theta)))),
+)
+defjvp(
+    _gaussian_log_p,
+    lambda g, ans, z, theta: -g * _score(z, theta)[0],
+    lambda g, ans, z, theta: sum(g[..., j] * s for j, s in enumerate(_score(z, theta))),
+)
 
 
 def multivariate_normal(eps, mu, L):

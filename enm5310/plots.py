@@ -5,11 +5,13 @@ module changes no setting of matplotlib.  End a cell with ``show(ax, alt=...)``:
 """
 
 import io
+import itertools
 from html import escape
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.collections import LineCollection
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
@@ -118,6 +120,36 @@ def _bare(ax):
     return ax
 
 
+# -------------------- networks --------------------
+
+
+def network(sizes, ax=None, *, names=(), most=8, height=3.3):
+    """A column of units for each width in `sizes`, every unit joined to all of the next; the narrowest stands out.
+
+    A column wider than `most` shows that many units and dots for the others.  The width stands above, a name below.
+    """
+    ax = _sheet(ax, height=height)
+    columns = [_column(x, n, most) for x, n in enumerate(sizes)]
+    for A, B in itertools.pairwise(columns):
+        lines = np.stack([np.repeat(A, len(B), axis=0), np.tile(B, (len(A), 1))], axis=1)
+        ax.add_collection(LineCollection(lines, colors="#999999", linewidths=0.4, zorder=1))
+    for x, (n, units) in enumerate(zip(sizes, columns, strict=True)):
+        face = COLORS[3 if n == min(sizes) else 4]
+        ax.scatter(*units.T, s=70, c=face, edgecolors="black", linewidths=0.6, zorder=2)
+        ax.text(x, most / 2 + 0.6, f"{n}", ha="center", weight="bold")
+        ax.text(x, -most / 2 - 0.6, names[x] if x < len(names) else "", ha="center", va="top")
+        ax.text(x, 0, "\u22ee" if n > most else "", ha="center", va="center")
+    ax.set(xlim=(-0.6, len(sizes) - 0.4), ylim=(-most / 2 - 1.6, most / 2 + 1.4), xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def _column(x, n, most):
+    """Places of the units of a layer, from the top; where some are left out, a gap in the middle."""
+    y = (min(n, most) - 1) / 2 - np.arange(min(n, most))
+    return np.stack([np.full(len(y), float(x)), y + 0.5 * np.sign(y) * (n > most)], axis=1)
+
+
 # -------------------- clouds of points --------------------
 
 
@@ -224,6 +256,16 @@ def curves(x, lines, ax=None, *, xlabel, ylabel, title="", xscale="linear", ysca
     return _legend(ax, next((name for name in lines if not name.startswith("_")), None))
 
 
+def contours(x, y, Z, ax=None, *, levels, xlabel="$x_1$", ylabel="$x_2$", title=""):
+    """Lines of equal Z, shape (len(y), len(x)), at `levels` (increasing), each with its value; darker is higher."""
+    ax = _sheet(ax, xlabel, ylabel, title, height=4.4)
+    shades = [str(grey) for grey in np.linspace(1, 0.72, len(levels) + 1)]  # one for each gap between levels
+    ax.contourf(x, y, Z, levels, colors=shades, extend="both")
+    lines = ax.contour(x, y, Z, levels, colors="#444444", linewidths=0.8, linestyles="-")
+    ax.clabel(lines, fontsize=9, fmt="%g")
+    return ax
+
+
 def dot(ax, x, y, words="", color=3):
     """A dot at (x, y) with words to its upper right."""
     ax.plot([x], [y], "o", color=COLORS[color], markersize=8, zorder=4)
@@ -249,3 +291,57 @@ def scree(variances, cumulative, ax=None, *, marks=None, ylabel="variance"):
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlim(0.3, len(variances) + 0.7)
     return ax
+
+
+# -------------------- change of variables, and graphs of a computation --------------------
+
+
+def mass_map(e, p_e, z, p_z, cells, ax=None, *, xlabel="$\\epsilon$", ylabel="z", window=None):
+    """The map e -> z, both (n,), with the density p_e (n,) lying along the bottom and p_z (n,) along the left edge.
+
+    cells are indices into e: what lies between two of them has one shade below, and the same shade at the left, where the
+    map takes it.  window = ((left, right), (bottom, top)) cuts the map; the densities stand outside it.
+    """
+    ax = _sheet(ax, xlabel, ylabel, height=4.6)
+    (left, right), (low, high) = window or ((np.min(e), np.max(e)), (np.min(z), np.max(z)))
+    ax.set(xlim=(left - 0.42 * (right - left), right), ylim=(low - 0.42 * (high - low), high))  # room of 30 %
+    below, beside = ax.get_xaxis_transform(), ax.get_yaxis_transform()  # the densities count in fractions of the axes
+    for i, (a, b) in enumerate(itertools.pairwise(cells)):
+        one, shade = slice(a, b + 1), {"color": COLORS[(4, 1)[i % 2]], "alpha": 0.75, "linewidth": 0}
+        ax.fill_between(e[one], 0.27 * p_e[one] / np.max(p_e), transform=below, **shade)
+        ax.fill_betweenx(z[one], 0.27 * p_z[one] / np.max(p_z), transform=beside, **shade)
+    bend = [np.array([[e[i], ax.get_ylim()[0]], [e[i], z[i]], [ax.get_xlim()[0], z[i]]]) for i in cells]
+    segments([p for b in bend for p in b[:2]], [p for b in bend for p in b[1:]], ax).lines[-1].set_alpha(0.25)
+    ax.plot(e, z, color=COLORS[0], linewidth=2)
+    ax.set_xticks([tick for tick in ax.get_xticks() if left <= tick <= right])
+    ax.set_yticks([tick for tick in ax.get_yticks() if low <= tick <= high])
+    return ax
+
+
+def graph(places, arrows, ax=None, *, random=(), back=(), stopped=(), title=""):
+    """A computation: places = {name: (x, y)}, arrows = [(from, to)]; the names in `random` are drawn as circles.
+
+    back = [(from, to)] are the ways of the gradient, dashed and beside the arrows; a way in `stopped` ends at a cross.
+    """
+    ax = _sheet(ax, title=title, height=3.4)
+    for name, place in places.items():
+        box = {"boxstyle": "circle,pad=0.3" if name in random else "round,pad=0.45", "fc": "white", "linewidth": 1.3}
+        ax.text(*place, name, size=12, ha="center", va="center", bbox=box, zorder=3)
+    for way in [*arrows, *back, *stopped]:
+        _way(ax, *(np.array(places[name]) for name in way), forward=way in arrows, stopped=way in stopped)
+    x, y = np.transpose(list(places.values()))
+    ax.set(xlim=(min(x) - 0.4, max(x) + 0.4), ylim=(min(y) - 0.3, max(y) + 0.3))
+    ax.set_aspect("equal")  # so that an arrow's bend is the same in data and on paper, where the cross stands
+    ax.set_axis_off()
+    return ax
+
+
+def _way(ax, a, b, forward, stopped):
+    """An arrow from a to b: straight and black, or bent and dashed."""
+    color, style, bend = (COLORS[6], "-", 0) if forward else (COLORS[3], "--", 0.3)
+    line = {"color": color, "linestyle": style, "linewidth": 1.6, "shrinkA": 18, "shrinkB": 18}
+    arrow = {"arrowstyle": "-|>", "connectionstyle": f"arc3,rad={bend}", "alpha": 0.4 if stopped else 1}
+    ax.annotate("", b, a, arrowprops=line | arrow, zorder=2)
+    if stopped:
+        middle = (a + b) / 2 + bend / 2 * np.array([(b - a)[1], -(b - a)[0]])
+        ax.plot(*middle, "X", color=color, markersize=11, markeredgecolor="white", zorder=4)

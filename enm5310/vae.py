@@ -4,74 +4,22 @@ encoder, trained together to maximise ELBO = rec - beta KL.  One sample of noise
 Parameters are a pair (encoder, decoder) of networks [(W, b), ...]; the encoder puts out mean and logvar side by side.
 """
 
-from collections.abc import Callable
-from math import log
 from typing import NamedTuple
 
 import autograd.numpy as np
 from autograd import grad
 
-from enm5310 import distributions, nets, optimize
-from enm5310.distributions import kl_standard_normal, log_gaussian
+from enm5310 import nets, training
+from enm5310.distributions import log_gaussian
+from enm5310.fused import kl_standard_normal
+from enm5310.likelihoods import Likelihood, bernoulli, continuous_bernoulli, gaussian, likelihood_named
 from enm5310.nets import tanh
 
-# -------------------- decoder likelihoods --------------------
-
-
-class Likelihood(NamedTuple):
-    """p(x | output) for what the decoder puts out, (n, p): logits for pixels in [0, 1], means for real numbers."""
-
-    log_p: Callable  # (x, output) -> (n,), summed over features
-    slope: Callable  # (x, output) -> d log_p / d output, (n, p)
-    mean: Callable  # output -> E[x | output], (n, p)
-    draw: Callable  # (output, noise) -> x, (n, p); noise is uniform in [0, 1), standard normal for the Gaussian
-
-
-def gaussian(sigma=1.0):
-    """N(output, sigma^2 I): |x - f(z)|^2 with a scale; slide 9's bare square is sigma^2 = 1/2.
-
-    As sigma -> 0 the likelihood of a perfect reconstruction grows without bound.  Raises ValueError unless sigma > 0.
-    """
-    if not sigma > 0:
-        raise ValueError(f"sigma is {sigma}; at 0 the density is infinite on a point, so give a positive scale")
-    sigma = float(sigma)  # a NumPy scalar would turn float32 into float64
-    return Likelihood(
-        lambda x, output: log_gaussian(x, output, np.full(np.shape(x)[-1], 2 * log(sigma), output.dtype)),
-        lambda x, output: (x - output) / sigma**2,
-        lambda output: output,
-        lambda output, noise: output + sigma * noise,
-    )
-
-
-def _draw_continuous_bernoulli(l, u):
-    # solves F(x) = (e^(l x) - 1) / (e^l - 1) = u, for -|l| so that nothing overflows: 1 - x has logit -l
-    t, u = -np.abs(l), np.where(l > 0, 1 - u, u)
-    u = np.minimum(u, 1 - np.finfo(u.dtype).epsneg)
-    x = np.where(t == 0, u, np.log1p(u * np.expm1(t)) / np.where(t == 0, 1, t))
-    return np.where(l > 0, 1 - x, x)
-
-
-bernoulli = Likelihood(
-    distributions.log_bernoulli,
-    lambda x, logits: x - distributions.sigmoid(logits),
-    distributions.sigmoid,
-    lambda logits, u: (u < distributions.sigmoid(logits)).astype(logits.dtype),
-)
-continuous_bernoulli = Likelihood(
-    distributions.log_continuous_bernoulli,
-    lambda x, logits: x - distributions.continuous_bernoulli_mean(logits),
-    distributions.continuous_bernoulli_mean,
-    _draw_continuous_bernoulli,
-)
-_NAMED = {"bernoulli": bernoulli, "gaussian": gaussian(), "continuous_bernoulli": continuous_bernoulli}
-
-
-def likelihood_named(likelihood):
-    """The Likelihood called "bernoulli", "gaussian" (sigma = 1) or "continuous_bernoulli"; a Likelihood is itself."""
-    if not isinstance(likelihood, Likelihood) and likelihood not in _NAMED:
-        raise ValueError(f"no likelihood is called {likelihood!r}: try one of {', '.join(_NAMED)}, or gaussian(sigma)")
-    return _NAMED.get(likelihood, likelihood) if isinstance(likelihood, str) else likelihood
-
+__all__ = [  # the likelihoods belong to the model: `vae.gaussian(0.3)`
+    "Elbo", "Likelihood", "after", "before", "bernoulli", "by_hand", "continuous_bernoulli", "decode", "decode_mean",
+    "elbo", "elbo_at", "encode", "fit", "free_bits", "gaussian", "implied_beta", "init", "likelihood_named",
+    "log_weight", "reparametrise", "sample",
+]  # fmt: skip
 
 # -------------------- the model --------------------
 
@@ -200,12 +148,14 @@ def by_hand(params, X, eps, likelihood="bernoulli", beta=1.0, activation=tanh):
     mean, logvar = _heads(up[-1])
     _check_noise(eps, mean, draws=False)
     down = nets.forward(decoder, reparametrise(mean, logvar, eps), activation)
-    rec, kl = p_x.log_p(X, down[-1]), kl_standard_normal(mean, logvar)
+    (rec, slope), kl = p_x.log_p_and_slope(X, down[-1]), kl_standard_normal(mean, logvar)
 
-    d_decoder, dz = nets.backward(decoder, down, p_x.slope(X, down[-1]) / n, activation)
+    d_decoder, dz = nets.backward(decoder, down, slope / n, activation)
     d_mean = dz - beta / n * mean
     d_logvar = dz * eps * np.exp(logvar / 2) / 2 - beta / n * np.expm1(logvar) / 2
-    d_encoder, _ = nets.backward(encoder, up, np.concatenate([d_mean, d_logvar], axis=1), activation)
+    d_encoder, _ = nets.backward(
+        encoder, up, np.concatenate([d_mean, d_logvar], axis=1), activation, to_input=False
+    )
     return Elbo(rec - beta * kl, rec, kl), (d_encoder, d_decoder)
 
 
@@ -214,13 +164,16 @@ def by_hand(params, X, eps, likelihood="bernoulli", beta=1.0, activation=tanh):
 
 def fit(
     params, X, rng, epochs=100, size=100, lr=1e-3, likelihood="bernoulli", beta=1.0, activation=tanh,
-    route=by_hand, dynamic=False, callback=None,
+    route=by_hand, dynamic=False, callback=None, held_out=None, patience=None, checkpoint=None,
 ):  # fmt: skip
     """Maximise the average `elbo` over the rows of X (n, p) from params, by Adam on minibatches; a Run of ELBOs.
 
     beta and lr are numbers or functions of the step t (`optimize.warm_up`); dynamic draws binary pixels afresh from
     the grey levels of X at each visit.  callback(t, params, elbo) may stop the run by returning True, so may Ctrl-C.
-    The networks' dtype is kept, whatever X has.  Raises ValueError when X is not a finite matrix or the ELBO diverges.
+    held_out = (X, eps), eps as for `elbo`: return the parameters of the epoch whose average ELBO on these rows is the
+    highest, and stop after `patience` epochs without a higher one.  checkpoint: a file from which an interrupted run
+    goes on exactly (see `training.fit`).  The networks' dtype is kept, whatever X has.
+    Raises ValueError when X is not a finite matrix or the ELBO diverges.
     """
     if np.ndim(X) != 2 or 0 in np.shape(X) or not np.all(np.isfinite(X)):
         raise ValueError(f"X has shape {np.shape(X)}; want a finite matrix (n, p) with at least one row and no NaN")
@@ -229,15 +182,26 @@ def fit(
     dtype, k = params[1][0][0].dtype, len(params[1][0][0])
 
     def value_and_gradient(params, i, t):
-        x = X[i].astype(dtype)
-        x = (rng.random(x.shape) < x).astype(dtype) if dynamic else x
-        eps = rng.standard_normal((len(i), k)).astype(dtype)  # fresh noise for every sample and step
-        now, gradient = route(params, x, eps, likelihood, float(beta(t) if callable(beta) else beta), activation)
-        return -np.mean(now.elbo), nets.tree_map(np.negative, gradient)
+        x = draw_pixels(X[i], rng) if dynamic else X[i]
+        eps = rng.standard_normal((len(i), k), dtype)  # fresh noise for every sample and step
+        weight = float(beta(t) if callable(beta) else beta)
+        now, gradient = route(params, x.astype(dtype, copy=False), eps, likelihood, weight, activation)
+        return -np.mean(now.elbo), gradient
 
-    stop = callback and (lambda t, params, value: callback(t, params, -value))
-    run = optimize.train(value_and_gradient, params, optimize.epochs(len(X), size, rng, epochs), callback=stop, lr=lr)
+    def loss(params):
+        return -float(np.mean(elbo(params, *held_out, likelihood, activation=activation).elbo, dtype=np.float64))
+
+    told = callback and (lambda t, params, value: callback(t, params, -value))
+    run = training.fit(
+        value_and_gradient, params, len(X), rng, epochs, size, lr, told,
+        loss if held_out else None, patience, checkpoint, uphill=True,
+    )  # fmt: skip
     return run._replace(values=-run.values)
+
+
+def draw_pixels(grey, rng):
+    """x_j = 1 with probability grey_j in [0, 1], else 0, shape and type of grey: exact at 0 and 1, to 2^-16 between."""
+    return (rng.integers(0, 2**16, np.shape(grey), np.uint16) < grey * 2**16).astype(grey.dtype)
 
 
 def free_bits(mean, logvar, floor):

@@ -54,7 +54,7 @@ def figures_of(nb):
 
 
 class Figures(HTMLParser):
-    """Finds <img> with a PNG inside and the <svg> panels of `enm5310.widgets.frames`."""
+    """Finds <img> with a PNG inside, the <svg> panels of `enm5310.widgets.frames` and the plane of `pad`."""
 
     def __init__(self, page):
         super().__init__()
@@ -64,8 +64,8 @@ class Figures(HTMLParser):
     def handle_starttag(self, tag, attributes):
         a = dict(attributes)
         if tag == "img" and a.get("src", "").startswith("data:image/png;base64,"):
-            self.found.append((Image.open(io.BytesIO(base64.b64decode(a["src"].partition(",")[2]))), caption(a["alt"])))
-        elif tag == "svg" and (self.panel or "data-panel" in a):
+            self.found.append((magnified(a), caption(a["alt"])))
+        elif tag == "svg" and (self.panel or "data-panel" in a or "data-plane" in a):
             self.open_svg(a)
         elif tag == "path" and self.panel:
             self.panel.draw_path(a, self.layer)
@@ -93,6 +93,13 @@ class Figures(HTMLParser):
             self.panel.draw_words(words, self.words)
 
 
+def magnified(a):
+    """The picture of an <img>; one that the page shows larger, a few pixels wide, as large squares."""
+    image = Image.open(io.BytesIO(base64.b64decode(a["src"].partition(",")[2])))
+    times = max(1, int(a.get("width", 0)) // image.width) if image.width < 100 else 1
+    return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
+
+
 def caption(alt):
     """The alt text up to its first colon, semicolon or full stop."""
     return re.split(r"[:;.](?:\s|$)", alt)[0]
@@ -111,9 +118,14 @@ class Panel:
         self.ax.set_axis_off()
 
     def draw_path(self, a, layer):
+        if a["d"].endswith("h0"):  # lines of no length with round ends are dots
+            places = [tuple(map(float, place.split(","))) for place in re.findall(r"M([^h]*)h0", a["d"])]
+            self.ax.scatter(*zip(*places, strict=True), s=float(a["stroke-width"]) ** 2, c=a["stroke"], lw=0, zorder=1)
+            return
         dashes = [float(d) for d in a.get("stroke-dasharray", "").split()]
         patch = PathPatch(
-            outline(a["d"]), alpha=float(a.get("opacity", 1)), linewidth=float(a.get("stroke-width", 1)),
+            moved(outline(a["d"]), a.get("transform")),
+            alpha=float(a.get("opacity", 1)), linewidth=float(a.get("stroke-width", 1)),
             facecolor=NAMED.get(a.get("fill", "none"), a.get("fill")), linestyle=(0, dashes) if dashes else "-",
             edgecolor=NAMED.get(a.get("stroke", "none"), a.get("stroke")),
         )  # fmt: skip
@@ -125,7 +137,7 @@ class Panel:
     def draw_words(self, words, a):
         turned = re.match(r"translate\((\S+) (\S+)\)rotate\(-90\)", a.get("transform", ""))
         x, y = map(float, turned.groups() if turned else (a["x"], a["y"]))
-        side = {"middle": "center", "end": "right"}[a["text-anchor"]]
+        side = {"middle": "center", "end": "right"}[a.get("text-anchor", "middle")]
         how = {"rotation": 90, "ha": "center", "va": "bottom"} if turned else {"ha": side, "va": "baseline"}
         self.ax.text(x, y, words, size=14, **how)
 
@@ -144,6 +156,12 @@ def outline(d):
         codes += [{"m": Outline.MOVETO, "z": Outline.CLOSEPOLY}.get(command.lower(), Outline.LINETO)] * len(steps)
         points, at, start = points + steps, end, end if command in "mM" else start
     return Outline(points, codes)
+
+
+def moved(path, transform):
+    """The path after transform="translate(x y)"; without one, as it is."""
+    shift = re.match(r"translate\((\S+) (\S+)\)$", transform or "translate(0 0)")
+    return Outline(path.vertices + [float(v) for v in shift.groups()], path.codes)
 
 
 def target(command, v, at):

@@ -12,7 +12,8 @@ import enm5310
 PACKAGE = Path(enm5310.__file__).parent
 MATHS = {
     "pca", "pca_large", "ppca", "nets", "optimize", "autoencoder", "distributions", "bounds", "paths", "gradients",
-    "decisions", "ratios", "evolution", "adversarial", "vae", "latent", "fonts", "molecules", "backend",
+    "decisions", "ratios", "evolution", "adversarial", "vae", "latent", "fonts", "molecules", "backend", "fused",
+    "likelihoods", "training",
 }  # fmt: skip
 NO_MATHS = {"plots", "datasets", "checks", "widgets"}
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "_course" not in p.parts)

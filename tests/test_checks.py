@@ -1,8 +1,14 @@
-"""Proof obligations of every exercise: right answers pass, wrong ones are named, mutants die, junk earns nothing."""
+"""Proof obligations of every exercise: right answers pass, wrong ones are named, mutants die, junk earns nothing.
+
+The last function of a slow exercise is a training run, the others are its exact step.  On many seeds the step alone is
+judged, with the run left unwritten; the run has tests of its own at the end.
+"""
 
 import ast
+import functools
 import importlib
 import inspect
+import pickle
 import sys
 
 import numpy as np
@@ -15,6 +21,9 @@ from tests.mutants import mutants
 
 EXERCISES = notebooks.every_exercise()
 every_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: f"{e.id} {e.name}")
+every_slow_exercise = pytest.mark.parametrize(
+    "exercise", [e for e in EXERCISES if e.slow], ids=lambda e: f"{e.id} {e.name}"
+)
 SEEDS = range(1000, 1200)
 
 
@@ -24,19 +33,45 @@ def proof(exercise):
 
 
 def judge(exercise, functions, seed):
-    functions = functions if isinstance(functions, dict) else dict(zip(exercise.of, as_tuple(functions), strict=True))
     return exercise.judge(in_kernel(functions), seed)
 
 
-def as_tuple(functions):
-    return functions if isinstance(functions, tuple) else (functions,)
+def by_name(names, functions):
+    if isinstance(functions, dict):
+        return functions
+    return dict(zip(names, functions if isinstance(functions, tuple) else (functions,), strict=True))
+
+
+def unwritten(*args):
+    raise NotImplementedError
+
+
+def step(exercise, functions):
+    """What is judged on many seeds, by name: every function, but of a slow exercise its last one is left unwritten."""
+    if not exercise.slow:
+        return by_name(exercise.of, functions)
+    *names, run = exercise.of
+    return {**by_name(names, functions), run: unwritten}
+
+
+def is_right(exercise, verdict):
+    """All parts are; of a slow exercise all but those that the unwritten run fails, which leaves half of the points."""
+    if not exercise.slow:
+        return verdict.state == "right" and verdict.points == exercise.max_points
+    left = {part.why for part in verdict.parts} - {None, f"{exercise.of[-1]} is not written yet"}
+    return not left and verdict.points >= exercise.max_points / 2
+
+
+def reference_step(exercise):
+    functions = notebooks.reference(exercise)
+    return step(exercise, {name: functions[name] for name in exercise.of})
 
 
 @every_exercise
 def test_reference_solution_is_right_on_every_seed(exercise):
     for seed in [PRACTICE_SEED, *SEEDS]:
-        verdict = judge(exercise, notebooks.reference(exercise), seed)
-        assert verdict.state == "right" and verdict.points == exercise.max_points, (seed, verdict)
+        verdict = judge(exercise, reference_step(exercise), seed)
+        assert is_right(exercise, verdict), (seed, verdict)
 
 
 @every_exercise
@@ -45,17 +80,17 @@ def test_at_least_three_other_algorithms_are_right_on_every_seed(exercise):
     assert len(variants) >= 3
     for variant in variants:
         for seed in [PRACTICE_SEED, *SEEDS]:
-            verdict = judge(exercise, variant, seed)
-            assert verdict.state == "right", (variant, seed, verdict)
+            verdict = judge(exercise, step(exercise, variant), seed)
+            assert is_right(exercise, verdict), (variant, seed, verdict)
 
 
 def assert_mistakes_are_named(exercise, seeds):
     assert len({say for say, _, _ in exercise.known}) >= 4
     for say, of, wrong in exercise.known:
         for seed in seeds:
-            verdict = judge(exercise, {**notebooks.reference(exercise), of: wrong}, seed)
+            verdict = judge(exercise, {**reference_step(exercise), of: wrong}, seed)
             assert verdict.state in ("wrong", "partly right") and verdict.mistake == say, (say, seed, verdict)
-            assert verdict.points < exercise.max_points
+            assert not is_right(exercise, verdict)
 
 
 @every_exercise
@@ -75,18 +110,26 @@ def test_the_same_misconception_by_another_route_gets_the_same_name(exercise):
     assert routes or not any(exercise._canon.values()), "an exercise with a canon needs a pair"
     for wrong, piece in routes:
         for seed in [PRACTICE_SEED, *SEEDS[:20]]:
-            verdict = judge(exercise, wrong, seed)
-            assert verdict.mistake and piece in verdict.mistake, (piece, seed, verdict)
+            verdict = judge(exercise, step(exercise, wrong), seed)
+            assert verdict.points < exercise.max_points and piece in verdict.message, (piece, seed, verdict)
 
 
 @every_exercise
 def test_mutants_of_the_solution_die(exercise):
     equivalent = proof(exercise).EQUIVALENT.get(exercise.name, {})
     setup = notebooks.reference(exercise)[exercise.of[0]].__globals__
-    made = list(mutants(notebooks.solution_cell(exercise)))
+    made = list(mutants(_source_of_the_step(exercise)))
     survivors = [what for what, mutant in made if survives(exercise, mutant, dict(setup))]
     assert len(made) >= 4
     assert set(survivors) == set(equivalent), "each survivor is listed with its reason, and nothing else is"
+
+
+def _source_of_the_step(exercise):
+    """The solution, without the run of a slow exercise: no mutants of the loop."""
+    tree = ast.parse(notebooks.solution_cell(exercise))
+    run = exercise.of[-1] if exercise.slow else None
+    tree.body = [node for node in tree.body if getattr(node, "name", "") != run]
+    return ast.unparse(tree)
 
 
 def survives(exercise, mutant, scope):
@@ -94,11 +137,29 @@ def survives(exercise, mutant, scope):
         notebooks.run(mutant, scope, name="<mutant>")
     except Exception:  # does not even define the function
         return False
-    functions = {name: scope[name] for name in exercise.of}
-    return any(judge(exercise, functions, seed).state == "right" for seed in (PRACTICE_SEED, 1000, 1001))
+    functions = step(exercise, {name: scope[name] for name in exercise.of})
+    return any(is_right(exercise, judge(exercise, functions, seed)) for seed in (PRACTICE_SEED, 1000, 1001))
 
 
 # -------------------- answers that nobody computed --------------------
+
+
+@functools.cache
+def remembered(exercise):
+    """The reference solution; what it gave for the same arguments once, it gives again without training again."""
+
+    def wrap(f):
+        known = {}
+
+        def remember(*args):
+            key = pickle.dumps(args)
+            if key not in known:
+                known[key] = f(*args)
+            return known[key]
+
+        return remember
+
+    return {name: wrap(f) for name, f in notebooks.reference(exercise).items()}
 
 
 def trivial(exercise):
@@ -109,7 +170,7 @@ def trivial(exercise):
         def wrap(right):
             return lambda *args: _map(make, right(*args))
 
-        return {name: wrap(f) for name, f in notebooks.reference(exercise).items()}
+        return {name: wrap(f) for name, f in remembered(exercise).items()}
 
     yield "zeros", like_right(np.zeros_like)
     yield "ones", like_right(np.ones_like)
@@ -120,15 +181,15 @@ def trivial(exercise):
 
 
 def _map(make, out):
-    if isinstance(out, tuple):
-        return tuple(_map(make, item) for item in out)
-    return make(np.asarray(out, dtype=float))
+    if isinstance(out, (tuple, list)):
+        return type(out)(_map(make, item) for item in out)
+    return out if isinstance(out, str) else make(np.asarray(out, dtype=float))
 
 
 @every_exercise
 def test_trivial_answers_earn_nothing(exercise):
     for words, functions in trivial(exercise):
-        for seed in (PRACTICE_SEED, 1000, 1001):
+        for seed in (PRACTICE_SEED,) if exercise.slow else (PRACTICE_SEED, 1000, 1001):
             verdict = judge(exercise, functions, seed)
             assert verdict.points == 0 and verdict.state == "wrong", (words, verdict)
 
@@ -177,18 +238,56 @@ def test_an_exception_names_itself_and_the_line(exercise):
 
 @every_exercise
 def test_the_starter_is_not_attempted(exercise):
-    def stub(*args):
-        raise NotImplementedError
-
-    assert judge(exercise, {name: stub for name in exercise.of}, PRACTICE_SEED).state == "not attempted"
+    assert judge(exercise, {name: unwritten for name in exercise.of}, PRACTICE_SEED).state == "not attempted"
     with pytest.raises(NotAttempted):
-        exercise(*[stub] * len(exercise.of))
+        exercise(*[unwritten] * len(exercise.of))
 
 
 @every_exercise
 def test_a_wrong_shape_says_both_shapes(exercise):
     verdict = judge(exercise, replaced(exercise, np.zeros((2, 3, 5))), PRACTICE_SEED)
     assert verdict.state == "wrong" and "expected" in verdict.message
+
+
+# -------------------- training runs --------------------
+
+
+def with_run(exercise, run):
+    """The reference solution with another training run."""
+    return {**remembered(exercise), exercise.of[-1]: run}
+
+
+@every_slow_exercise
+def test_the_reference_trains_well_enough(exercise):
+    assert judge(exercise, remembered(exercise), PRACTICE_SEED).state == "right"
+
+
+@pytest.mark.slow
+@every_slow_exercise
+def test_the_reference_and_other_trainings_are_right_on_three_seeds(exercise):
+    others = proof(exercise).RUNS[exercise.name]
+    assert others
+    for functions in [notebooks.reference(exercise), *(with_run(exercise, run) for run in others)]:
+        for seed in SEEDS[:3]:
+            verdict = judge(exercise, functions, seed)
+            assert verdict.state == "right" and verdict.points == exercise.max_points, (functions, seed, verdict)
+
+
+@every_slow_exercise
+def test_a_training_that_is_not_good_enough_is_told_its_symptom(exercise):
+    for run, piece in proof(exercise).SYMPTOMS[exercise.name]:
+        verdict = judge(exercise, with_run(exercise, run), PRACTICE_SEED)
+        assert verdict.state == "partly right" and verdict.mistake is None, (run, verdict)
+        assert piece in verdict.message and "\n" not in verdict.message, (run, verdict)
+
+
+@every_slow_exercise
+def test_a_run_that_fails_leaves_the_points_of_the_step_and_no_more(exercise):
+    for run, piece in [(unwritten, "is not written yet"), (raises, "oh no"), (lambda *args: None, "None")]:
+        verdict = judge(exercise, with_run(exercise, run), PRACTICE_SEED)
+        assert verdict.state == "partly right" and is_right(exercise, judge(exercise, reference_step(exercise), 1))
+        assert verdict.points == judge(exercise, reference_step(exercise), PRACTICE_SEED).points < exercise.max_points
+        assert exercise.of[-1] in verdict.message and piece in verdict.message
 
 
 # -------------------- the declarations --------------------

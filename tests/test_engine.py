@@ -10,6 +10,7 @@ import warnings
 
 import numpy as np
 import pytest
+from autograd import grad
 
 from enm5310.checks import CheckFailed, Fn, NotAttempted, Wrong, answers, close, exercise
 from enm5310.checks.engine import PRACTICE_SEED, in_kernel, student_seed
@@ -281,6 +282,13 @@ def test_a_message_says_which_part_failed_once():
     assert report.message.startswith("doubled: expected") and str(report).count("expected") == 1
 
 
+def test_an_exception_inside_autograd_names_the_students_line():
+    def slope(x):
+        return grad(np.copy)(np.ones(2))
+
+    assert "scalar-output" in judge(slope).message and "`return grad(np.copy)" in judge(slope).message
+
+
 def test_an_exception_in_a_helper_names_the_helpers_line():
     def helper(x):
         return x.no_such_thing
@@ -324,6 +332,7 @@ def test_rebuilt_arrays_do_not_share_memory():
         ([[1.0], [1.0, 2.0]], (2, 2), "different lengths"),
         (1, bool, "True or False"),
         (3.0, str, "text"),
+        ([[1.0], [2.0, 3.0]], lambda rows: [answers.fit(row, (1,)) for row in rows], r"expected shape \(1,\)"),
     ],
 )
 def test_misfits_say_what_came_and_what_was_wanted(out, like, words):
@@ -342,6 +351,7 @@ def test_misfits_say_what_came_and_what_was_wanted(out, like, words):
         (np.array([[1.0, 2.0]]), (1, None), np.array([[1.0, 2.0]])),
         (np.array([1.0, 2.0]), [(), ()], (np.array(1.0), np.array(2.0))),
         ("yes", str, "yes"),
+        ([[1.0], [2.0, 3.0]], lambda rows: sum(len(answers.fit(row, (None,))) for row in rows), 3),
     ],
 )
 def test_honest_odd_forms_are_accepted(out, like, fitted):

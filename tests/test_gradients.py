@@ -56,6 +56,45 @@ def test_rows_equal_one_autograd_call_per_sample(rng):
         np.testing.assert_allclose(G.score_function(f, gaussian_log_p, theta, z)[s], one, rtol=1e-13)
 
 
+@pytest.mark.parametrize("S", [1, 7, 8, 9, 24])
+def test_pieces_of_any_size_give_the_same_rows(rng, monkeypatch, S):
+    theta, eps, eps3 = rng.normal(size=2), rng.normal(size=S), rng.normal(size=(S, 3))
+    f, z = quadratic(1), gaussian(eps, theta)
+    per_row, per_column = rng.normal(size=(S, 1)), rng.normal(size=2)
+
+    def rows():
+        return [
+            G.reparameterization(f, gaussian, theta, eps),
+            *(G.score_function(f, gaussian_log_p, theta, z, b) for b in (0.0, 1.5, per_column, per_row)),
+            G.score_function(f, gaussian_log_p, theta, z, per_row * per_column),
+            G.measure_valued(f, theta, eps3),
+            G.sticking_the_landing(log_joint, gaussian_log_p, gaussian, theta, eps),
+        ]
+
+    def mean(theta):
+        return anp.sum(G.reparameterization(anp.sin, gaussian, theta, eps)) / S
+
+    whole, second = rows(), grad(mean)(theta)
+    monkeypatch.setattr(G, "PIECE", 8)
+    for mine, wanted in zip(rows(), whole, strict=True):
+        assert mine.shape == wanted.shape == (S, 2)
+        np.testing.assert_allclose(mine, wanted, rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(grad(mean)(theta), second, rtol=1e-12)  # autograd sees the pieces too
+
+
+def test_a_piece_is_what_f_gets_and_its_faults_are_found(rng, monkeypatch):
+    monkeypatch.setattr(G, "PIECE", 8)
+    sizes = []
+
+    def f(z):
+        sizes.append(len(z))
+        return anp.sum(z**2) if len(sizes) == 3 else z**2
+
+    with pytest.raises(ValueError, match="one number each"):
+        G.reparameterization(f, gaussian, np.zeros(2), rng.normal(size=20))
+    assert sizes == [8, 8, 4]
+
+
 def test_rows_as_written_on_the_slides(rng):
     (mu, log_sigma), eps = theta, e = rng.normal(size=2), rng.normal(size=9)
     sigma, k = np.exp(log_sigma), 0.7

@@ -142,6 +142,16 @@ def test_backward_equals_autograd_for_every_parameter_and_the_input(f, sizes):
         assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
+def test_backward_without_the_input_gives_the_same_layers_and_none():
+    params, rng = random_net([3, 5, 4, 1]), np.random.default_rng(1)
+    X, G = rng.normal(size=(6, 3)), rng.normal(size=(6, 1))
+    outputs = nets.forward(params, X)
+    layers, dX = nets.backward(params, outputs, G, to_input=False)
+    assert dX is None and nets.backward([], [X], X, to_input=False) == ([], None)
+    for a, b in zip(nets.leaves(layers), nets.leaves(nets.backward(params, outputs, G)[0]), strict=True):
+        assert_array_equal(a, b)
+
+
 def test_backward_equals_a_finite_difference():
     params, X = random_net([3, 4, 2]), np.random.default_rng(1).normal(size=(6, 3))
     layers, _ = nets.backward(params, nets.forward(params, X), np.ones((6, 2)))

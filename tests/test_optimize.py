@@ -68,6 +68,59 @@ def test_first_step_of_adam_has_length_lr_whatever_the_gradient():
     assert_allclose(theta, [-0.01, 0.01, -0.01], rtol=1.1e-5)
 
 
+# -------------------- the fast update --------------------
+
+
+@pytest.mark.parametrize(("beta1", "beta2", "eps"), [(0.9, 0.999, 1e-8), (0.5, 0.9, 1e-2), (0.0, 0.99, 1e-8)])
+def test_adam_in_place_equals_the_published_algorithm_number_by_number(beta1, beta2, eps):
+    gradient = lambda theta: theta**3 - 2 * theta + 0.3  # noqa: E731
+    start = np.array([[1.0, -2.0, 0.1]])
+    theta = run_rule(optimize.adam_in_place, gradient, start, 30, lr=0.05, beta1=beta1, beta2=beta2, eps=eps)
+    wanted = [adam_as_published(x, gradient, 30, 0.05, beta1, beta2, eps) for x in start[0]]
+    assert_allclose(theta[0], wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adam_in_place_equals_adam_across_the_borders_of_its_blocks(dtype, monkeypatch):
+    monkeypatch.setattr(optimize, "BLOCK", 7)
+    rng = np.random.default_rng(0)
+    shapes = [(5, 4), (7,), (1,), (2, 7), (), (0, 3)]  # ragged, exact, small, none
+    fast = plain = [(np.array(rng.normal(size=s), dtype), {"b": np.array(rng.normal(size=s), dtype)}) for s in shapes]
+    sums = moments = None
+    for t in range(20):
+        gradient = nets.tree_map(lambda a: (a**3 - a + rng.normal(size=a.shape)).astype(dtype), plain)
+        fast, sums = optimize.adam_in_place(fast, gradient, sums, lr=0.1 / (t + 1))
+        plain, moments = optimize.adam(plain, gradient, moments, lr=0.1 / (t + 1))
+    assert sums.t == moments.t == 20
+    for a, b in zip(nets.leaves(fast), nets.leaves(plain), strict=True):
+        assert a.dtype == dtype and a.shape == b.shape
+        assert_allclose(a, b, rtol=1e-4 if dtype == np.float32 else 1e-12, atol=1e-6 if dtype == np.float32 else 1e-13)
+
+
+def test_adam_in_place_takes_transposed_weights_and_whole_numbers_and_goes_uphill():
+    W = np.arange(6.0).reshape(2, 3)
+    for theta, gradient in [(W.T, np.ones((3, 2))), (W.T, np.ones((2, 3)).T), (np.arange(6).reshape(3, 2), 2 * W.T)]:
+        state = plain_state = None
+        new = plain = theta
+        for _ in range(3):
+            new, state = optimize.adam_in_place(new, gradient, state, lr=-0.1)
+            plain, plain_state = optimize.adam(plain, gradient, plain_state, lr=-0.1)
+        assert_allclose(new, plain, rtol=1e-13)
+        assert (new >= theta).all() and (theta == (W.T if theta.dtype == float else theta)).all()
+
+
+def test_adam_in_place_leaves_parameters_and_gradient_alone_and_uses_up_the_state():
+    params, gradient = [np.ones(3), np.zeros(2)], [np.arange(3.0), np.ones(2)]
+    first, state = optimize.adam_in_place(params, gradient, lr=0.1)
+    kept, sums = [a.copy() for a in first], [a.copy() for a in state.m]
+    second, after = optimize.adam_in_place(first, gradient, state, lr=0.1)
+    assert_array_equal(params[0], np.ones(3))
+    assert_array_equal(gradient[0], np.arange(3.0))
+    for a, b in zip(first, kept, strict=True):
+        assert_array_equal(a, b)  # a callback may keep what it was shown
+    assert second[0] is not first[0] and after.m[0] is state.m[0] and (state.m[0][1:] != sums[0][1:]).all()
+
+
 class Model(NamedTuple):
     W: np.ndarray
     layers: list
@@ -173,6 +226,13 @@ def test_callback_sees_every_step_and_may_stop():
     assert run.stopped and run.params == 0.5**3 and list(run.values) == [0.25**t for t in range(4)]
 
 
+def test_a_callback_may_keep_the_parameters_it_sees():
+    kept = []
+    square = lambda theta, b, t: (float(theta @ theta), 2 * theta)  # noqa: E731
+    optimize.train(square, np.ones(2), range(5), callback=lambda t, theta, value: kept.append((theta, value)))
+    assert len({value for _, value in kept}) == 5 and all(theta @ theta == value for theta, value in kept)
+
+
 def test_the_stop_button_returns_what_there_is():
     def f(theta, b, t):
         if t == 5:
@@ -199,7 +259,7 @@ def test_a_diverging_run_is_an_error_that_names_the_step(bad):
         optimize.train(lambda theta, b, t: (bad if t == 2 else 1.0, theta), np.array(1.0), range(9))
 
 
-@pytest.mark.parametrize("rule", [optimize.sgd, optimize.adam])
+@pytest.mark.parametrize("rule", [optimize.sgd, optimize.adam, optimize.adam_in_place])
 def test_a_gradient_of_another_shape_is_refused(rule):
     for theta, gradient in [(np.zeros(3), np.zeros((3, 1))), ([np.zeros((3, 1))], [np.zeros(3)]), (np.zeros(3), 0.0)]:
         with pytest.raises(ValueError, match="where the parameter has"):

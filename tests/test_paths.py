@@ -5,7 +5,7 @@ import math
 import autograd.numpy as anp
 import numpy as np
 import pytest
-from autograd import grad, jacobian
+from autograd import grad, hessian, jacobian, make_jvp
 from autograd.test_util import check_grads
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -314,3 +314,49 @@ def test_other_bad_input_is_refused():
     with pytest.raises(ValueError, match="no sum"):
         paths.push_forward(summed, lambda e: 2 * e, column)
     assert paths.gaussian(np.zeros(0), np.zeros(2)).shape == (0,)  # an empty batch stays empty
+
+
+# -------------------- derivatives by rule against those of the plain formulas --------------------
+
+
+def plain_location_scale(e, theta):
+    return theta[..., 0] + anp.exp(theta[..., 1]) * e
+
+
+def plain_log_p(z, theta):
+    return -0.5 * math.log(2 * math.pi) - theta[..., 1] - 0.5 * ((z - theta[..., 0]) / anp.exp(theta[..., 1])) ** 2
+
+
+SHAPES = [((5,), (2,)), ((5,), (5, 2)), ((), (5, 2)), ((3, 4), (3, 4, 2)), ((3, 4), (2,)), ((), (2,))]
+
+
+@pytest.mark.parametrize("shapes", SHAPES)
+@pytest.mark.parametrize(
+    ("fast", "plain"), [(paths.location_scale, plain_location_scale), (paths.gaussian_log_p, plain_log_p)]
+)
+def test_rules_equal_the_plain_formulas_twice_in_both_modes(fast, plain, shapes):
+    rng = np.random.default_rng(0)
+    arguments = [rng.normal(size=shape) for shape in shapes]
+    np.testing.assert_allclose(fast(*arguments), plain(*arguments), rtol=1e-13)
+    weights = rng.normal(size=np.shape(plain(*arguments)))
+    for i in (0, 1):
+        direction = rng.normal(size=shapes[i])
+        results = []
+        for f in (fast, plain):
+            total = lambda *a, f=f: anp.sum(weights * f(*a) ** 2)  # noqa: E731
+            one = lambda a, f=f, i=i: f(*arguments[:i], a, *arguments[i + 1 :])  # noqa: E731
+            results.append([
+                grad(total, i)(*arguments), hessian(total, i)(*arguments),
+                jacobian(grad(total, i), 1 - i)(*arguments), make_jvp(one)(arguments[i])(direction)[1],
+            ])  # fmt: skip
+        for mine, wanted in zip(*results, strict=True):
+            assert np.shape(mine) == np.shape(wanted)
+            np.testing.assert_allclose(mine, wanted, rtol=1e-10, atol=1e-11)
+        check_grads(fast, argnum=i, modes=["fwd", "rev"], order=2)(*arguments)
+
+
+def test_a_small_sigma_far_from_zero_keeps_the_digits_of_its_gradient():
+    e, theta = np.float32([0.3, -2.0]), np.float32([1000.0, math.log(1e-3)])  # z - mu has lost them
+    slope = grad(lambda theta: anp.sum(paths.gaussian(e, theta)))(theta)
+    assert slope.dtype == np.float32
+    np.testing.assert_allclose(slope, [2, 1e-3 * -1.7], rtol=1e-6)

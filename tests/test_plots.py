@@ -24,16 +24,22 @@ X = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, -1.0]])
 LABELS = np.array([0, 2, 0])
 C = np.array([[2.5, 1.5], [1.5, 2.5]])
 MEAN = np.array([3.0, -1.0])
+E = np.linspace(-2, 2, 21)
+P_E = np.exp(-(E**2) / 2)
 IMAGES = np.arange(2 * 3 * 2 * 4, dtype=float).reshape(2, 3, 2, 4)
 CALLS = {  # how each function is called with some data and the axes
     "images": lambda ax: plots.images(IMAGES, ax, rows=["a", "b"]),
+    "network": lambda ax: plots.network([9, 2, 3], ax, names=["in", "code", "out"], most=4),
     "classes": lambda ax: plots.classes(X, LABELS, range(3), ax),
     "cloud": lambda ax: plots.cloud(X, ax),
     "segments": lambda ax: plots.segments(X, X + 1, ax),
     "axes_arrows": lambda ax: plots.axes_arrows(MEAN, C, ax),
     "ellipse": lambda ax: plots.ellipse(MEAN, C, ax),
     "curves": lambda ax: plots.curves([1, 2], {"f": [3, 4]}, ax, xlabel="x", ylabel="y"),
+    "contours": lambda ax: plots.contours(E, E, E**2 + E[:, None] ** 2, ax, levels=[1, 2]),
     "scree": lambda ax: plots.scree([3.0, 1.0], [0.75, 1.0], ax),
+    "mass_map": lambda ax: plots.mass_map(E, P_E, np.exp(E), P_E / np.exp(E), [0, 10, 20], ax),
+    "graph": lambda ax: plots.graph({"a": (0, 0), "b": (1, 1)}, [("a", "b")], ax),
 }
 
 
@@ -76,7 +82,7 @@ def test_bodies_are_short():
         assert body[-1].end_lineno - body[0].lineno < 15, f.__name__
 
 
-@pytest.mark.parametrize("name", ["classes", "cloud", "curves", "scree"])
+@pytest.mark.parametrize("name", ["classes", "cloud", "curves", "contours", "scree"])
 def test_axes_are_named_and_letters_are_large_enough(name):
     ax = CALLS[name](None)
     assert ax.get_xlabel() and ax.get_ylabel()
@@ -157,6 +163,19 @@ def test_signed_images_are_white_at_zero_and_others_have_dark_ink():
     assert plain.get_clim() == (0, 50) and plain.cmap(plain.norm(50.0))[0] < 0.05 < plain.cmap(plain.norm(0.0))[0]
 
 
+def test_a_network_joins_every_shown_unit_to_all_of_the_next_layer():
+    ax = CALLS["network"](None)
+    first, second, *columns = ax.collections
+    segments = first.get_segments() + second.get_segments()
+    assert [len(c.get_offsets()) for c in columns] == [4, 2, 3]  # four stand for the nine
+    assert len(segments) == len({segment.tobytes() for segment in segments}) == 4 * 2 + 2 * 3
+    ends = {tuple(p) for segment in segments for p in segment.tolist()}
+    assert ends == {tuple(p) for c in columns for p in np.asarray(c.get_offsets()).tolist()}
+    assert [to_hex(c.get_facecolor()[0]) == plots.COLORS[3].lower() for c in columns] == [False, True, False]
+    words = [t.get_text() for t in ax.texts]
+    assert [w for w in words if w] == ["9", "in", "\u22ee", "2", "code", "3", "out"]
+
+
 def test_classes_are_drawn_as_numerals_in_their_colours_and_named_at_their_places():
     at = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, -1.0]])
     ax = plots.classes(X, LABELS, range(3), at=at)
@@ -231,6 +250,42 @@ def test_scree_shows_variances_as_bars_and_fractions_as_a_line():
     assert right.texts[0].get_text() == "90 %"
 
 
+def test_a_mass_map_shades_the_same_cells_on_both_axes():
+    z, cells = np.exp(-E), [0, 4, 10, 20]  # a decreasing map
+    ax = plots.mass_map(E, P_E, z, P_E / z, cells, window=((-2, 2), (0, 5)))
+    bends, curve = ax.lines
+    np.testing.assert_array_equal(curve.get_xydata(), np.transpose([E, z]))
+    below, beside = ax.collections[::2], ax.collections[1::2]  # in pairs
+    assert len(below) == len(beside) == 3
+    for a, b, low, left in zip(cells[:-1], cells[1:], below, beside, strict=True):
+        (x, y), (u, v) = (np.transpose(area.get_paths()[0].vertices) for area in (low, left))
+        assert (x.min(), x.max()) == (E[a], E[b]) and (v.min(), v.max()) == (z[b], z[a])
+        assert y.max() == pytest.approx(0.27 * P_E[a : b + 1].max())
+        assert u.max() == pytest.approx(0.27 * (P_E / z)[a : b + 1].max() / (P_E / z).max())
+        np.testing.assert_array_equal(low.get_facecolor(), left.get_facecolor())
+    assert to_hex(below[0].get_facecolor()[0]) != to_hex(below[1].get_facecolor()[0])
+    corners = {tuple(p) for p in bends.get_xydata() if np.isfinite(p).all()}
+    assert {(E[i], z[i]) for i in cells} <= corners
+    assert min(ax.get_xticks()) >= -2 and min(ax.get_yticks()) >= 0  # no numbers under the densities
+
+
+def test_a_graph_draws_its_names_arrows_and_the_ways_of_the_gradient():
+    places = {"a": (0, 0), "b": (1, 1), "c": (2, 0)}
+    ax = plots.graph(places, [("a", "b")], random=["b"], back=[("b", "a")], stopped=[("c", "b")])
+    names = {t.get_text(): t for t in ax.texts if t.get_text()}
+    assert {name: t.get_position() for name, t in names.items()} == places
+    round_ = {name: type(t.get_bbox_patch().get_boxstyle()).__name__ for name, t in names.items()}
+    assert round_ == {"a": "Round", "b": "Circle", "c": "Round"}
+    arrows = [t for t in ax.texts if not t.get_text()]
+    ways = [(tuple(t.xyann), tuple(t.xy), t.arrow_patch.get_linestyle()) for t in arrows]
+    assert ways == [((0, 0), (1, 1), "-"), ((1, 1), (0, 0), "--"), ((2, 0), (1, 1), "--")]
+    ax.figure.canvas.draw()
+    cross = ax.transData.transform(ax.lines[0].get_xydata())
+    ends = ax.transData.transform([places["c"], places["b"]])
+    a, control, b = arrows[-1].arrow_patch.get_connectionstyle()(*ends).vertices  # a parabola, on paper
+    np.testing.assert_allclose(cross, [(a + 2 * control + b) / 4], atol=0.1)  # pixels: the middle of the arrow
+
+
 # -------------------- what leaves --------------------
 
 
@@ -282,6 +337,18 @@ def test_a_sheet_holds_every_picture_and_poster_with_the_head_of_its_words():
     assert contact_sheets.sheet(figures).width == contact_sheets.GAP + 4 * (contact_sheets.WIDTH + contact_sheets.GAP)
 
 
+def test_contours_lie_where_z_has_the_level_and_are_darker_inside_a_hill():
+    x, y = np.linspace(-2, 2, 81), np.linspace(-1.5, 1.5, 61)  # not square: a transposed Z would raise
+    ax = plots.contours(x, y, -(x**2) - (y[:, None] - 0.5) ** 2, levels=[-2, -1])
+    filled, lines = ax.collections[:2]
+    for path, level in zip(lines.get_paths(), [-2, -1], strict=True):
+        a, b = path.vertices.T
+        np.testing.assert_allclose(a**2 + (b - 0.5) ** 2, -level, atol=2e-3)
+    greys = [to_rgba(c)[0] for c in filled.get_facecolor()]
+    assert len(greys) == 3 and greys == sorted(greys, reverse=True)
+    assert {t.get_text() for t in ax.texts} == {"-2", "-1"}
+
+
 def test_curves_of_a_poster_are_drawn_where_they_are():
     page = (
         '<svg data-panel viewBox="0 0 100 50" aria-label="A bar"><svg data-layer x="10" y="0" width="60" height="50">'
@@ -294,6 +361,22 @@ def test_curves_of_a_poster_are_drawn_where_they_are():
     bar, disc = ((seen == color).all(axis=2) for color in ([0xD5, 0x5E, 0x00], [0x00, 0x72, 0xB2]))
     assert bar[41:59, 21:139].all() and not bar[:, :19].any() and not bar[:, 141:].any() and not bar[:39].any()
     assert disc.sum() == pytest.approx(np.pi * 10**2, rel=0.2) and disc[80, 160]
+
+
+def test_a_plane_of_codes_and_its_small_picture_are_on_the_sheet():
+    from enm5310.widgets.pad import pad
+
+    decoder = [(np.array([[1.0, 0, 0, 0], [0, 1, 0, 0]]), np.array([0.0, 0, 1, 1]))]
+    corners = [[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]  # the name of a class stands between its two
+    codes = {"points": corners, "labels": [0, 0, 3, 3], "classes": "abcd", "xlim": (-2, 2), "ylim": (-2, 2)}
+    figure = pad(decoder, (2, 2), alt="two codes; more", picture="four pixels", activations="linear", output="linear",
+                 start=(1.0, 0.0), **codes)  # fmt: skip
+    (plane, words), (picture, _) = contact_sheets.figures_of(notebook(figure.to_html()))
+    seen = {to_hex(np.array(c[:3]) / 255) for _, c in plane.convert("RGB").getcolors(10**6)}
+    assert words == "two codes" and {plots.COLORS[0].lower(), plots.COLORS[3].lower()} <= seen  # a dot of each class
+    pixels = np.asarray(picture.convert("L"))
+    assert pixels.shape == (pixels.shape[1],) * 2 and pixels.shape[0] > 50  # as large as on the page
+    assert [int(pixels[r, c]) for r in (5, -5) for c in (5, -5)] == [0, 255, 0, 0]  # z1 = 1 is ink, z2 = 0 is paper
 
 
 def test_sheets_on_disk_are_small_and_shown_with_words():

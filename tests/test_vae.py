@@ -482,6 +482,27 @@ def test_fit_follows_beta_and_draws_fresh_noise_and_pixels():
     assert abs(eps.std() - 1) < 5 / math.sqrt(2 * eps.size)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pixels_are_drawn_with_their_grey_level_and_never_against_certainty(dtype):
+    grey = np.array([0, 1e-6, 0.25, 0.7, 1 - 1e-6, 1], dtype) * np.ones((200_000, 1), dtype)
+    x = vae.draw_pixels(grey, np.random.default_rng(0))
+    assert x.dtype == dtype and set(np.unique(x)) == {0, 1}
+    p = grey[0].astype(float)
+    tolerance = 5 * np.sqrt(p * (1 - p) / len(x)) + 2.0**-16  # sampling, and how finely a level is resolved
+    assert (abs(x.mean(0, dtype=float) - p) <= tolerance).all()
+    assert not x[:, 0].any() and x[:, -1].all()
+    independent = np.corrcoef(x[:, 2:4].T)[0, 1]
+    assert abs(independent) < 5 / math.sqrt(len(x))
+
+
+def test_a_likelihood_without_a_joint_pass_takes_the_two_apart():
+    params, X, eps = small()
+    apart = vae.Likelihood(*vae.bernoulli[:4])
+    assert apart.both is None and vae.bernoulli.both is not None
+    for a, b in zip(*(nets.leaves(vae.by_hand(params, X, eps, p_x)) for p_x in (apart, "bernoulli")), strict=True):
+        assert_allclose(a, b, rtol=1e-11, atol=1e-14)
+
+
 def test_fit_repeats_and_can_be_stopped():
     params, X, _ = small(n=30)
     a, b = (vae.fit(params, X, np.random.default_rng(1), epochs=3, size=8) for _ in range(2))

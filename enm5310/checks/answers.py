@@ -4,6 +4,8 @@ Nothing here calls a method of the returned object: a student's class may lie ab
 equality (``__eq__`` returning True passes every naive test), so a plain array is rebuilt first and only that is read.
 """
 
+import types
+
 import numpy as np
 
 MAX_NUMBERS = 20_000_000  # an answer larger than this is refused before it is copied
@@ -80,8 +82,11 @@ def fit(out, like):
     """A rebuilt answer in the form that ``like`` asks for, or Wrong with the end of "f returned ...".
 
     like is a shape such as (n, p), where None stands for any length and () for one number; or float, int, bool, str;
-    or a list (or, to name its items in messages, a dict) of these for an answer of several values.
+    or a list (or, to name its items in messages, a dict) of these for an answer of several values; or a function that
+    fits the answer itself, where one shape depends on another.
     """
+    if isinstance(like, types.FunctionType):
+        return like(out)
     if isinstance(like, (list, dict)):
         return _fit_several(out, like)
     if isinstance(like, tuple):

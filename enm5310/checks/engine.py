@@ -5,6 +5,7 @@ data, so the functions may as well live in another process.
 """
 
 import contextlib
+import contextvars
 import copy
 import hmac
 import json
@@ -211,7 +212,8 @@ class Exercise:
         if len(functions) != len(self.of) or not all(callable(f) for f in functions):
             functions = "functions themselves" if len(self.of) > 1 else "function itself"
             raise TypeError(f"check.{self.name} takes the {functions}: check.{self.name}({', '.join(self.of)})")
-        verdict = self.judge(in_kernel(dict(zip(self.of, functions, strict=True))), _seed() if seed is None else seed)
+        seed = _seed(self.id) if seed is None else seed
+        verdict = self.judge(in_kernel(dict(zip(self.of, functions, strict=True))), seed)
         report, self.state = Report(self, verdict), verdict.state
         if verdict.state == "not attempted":
             raise NotAttempted(report)
@@ -254,24 +256,56 @@ def student_seed(secret, student, exercise_id):
     return int.from_bytes(hmac.digest(secret, message, "sha256")[:6], "big")
 
 
-def _seed():
-    """Fresh entropy while nbgrader autogrades, printed in the report; the public practice seed otherwise."""
+_seeds = contextvars.ContextVar("seeds", default=None)
+
+
+@contextlib.contextmanager
+def seeded(seeds):
+    """Meanwhile a check draws from the seed of its exercise's id, or from that of "": for the process that grades."""
+    token = _seeds.set(seeds)
+    try:
+        yield
+    finally:
+        _seeds.reset(token)
+
+
+def _seed(exercise_id):
+    """The official seed; fresh entropy while nbgrader autogrades, printed in the report; else the public one."""
+    seeds = _seeds.get()
+    if seeds is not None:
+        return seeds[exercise_id] if exercise_id in seeds else seeds.get("", PRACTICE_SEED)
     return secrets.randbits(48) if os.environ.get("NBGRADER_EXECUTION") == "autograde" else PRACTICE_SEED
 
 
 def _in_words(why):
-    """"ValueError: matmul: ... (line 3: `C = X @ X`)": the student's own line, not NumPy's or ours."""
-    frames = traceback.extract_tb(why.__traceback__)
-    own = [f for f in frames if not f.filename.startswith((_OURS, _NUMPY, "<__array_function__"))]
+    """"ValueError: matmul: ... (line 3: `C = X @ X`)": the student's own line, not NumPy's or ours.
+
+    An exception that was raised in another process brings its line along, as ``student_line``.
+    """
     try:
         told = f"{type(why).__name__}: {why}".strip().rstrip(":").splitlines()[0][:300]
     except Exception:  # an exception class of the student's own may fail even here
         told = type(why).__name__
+    at = getattr(why, "student_line", None)
+    at = at if isinstance(at, Line) else _own_line(why)
+    return told if at is None else f"{told} (line {at.number}" + (f": `{at.text.strip()[:80]}`)" if at.text else ")")
+
+
+class Line(NamedTuple):
+    """A line of the student's code."""
+
+    number: int
+    text: str
+
+
+def _own_line(why):
+    frames = traceback.extract_tb(why.__traceback__)
+    own = [f for f in frames if not f.filename.startswith((_OURS, _NUMPY, _AUTOGRAD, "<__array_function__"))]
     if not own:
-        return told
-    line = (own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno)).strip()
-    return f"{told} (line {own[-1].lineno}" + (f": `{line[:80]}`)" if line else ")")
+        return None
+    return Line(own[-1].lineno, own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno))
 
 
 _OURS = os.path.dirname(os.path.dirname(__file__))
 _NUMPY = os.path.dirname(np.__file__)
+_AUTOGRAD = os.path.dirname(autograd.__file__)

@@ -79,14 +79,16 @@ def torch_stepper(given):
 
 
 class TorchTrainer:
-    """One step of Adam per call, (x, eps) -> loss, from our parameters; weights are (in, out) as ours are."""
+    """One step of Adam per call, (x, eps[, lr]) -> loss, from our parameters; weights are (in, out) as ours are."""
 
     def __init__(self, params, lr=LR):
         torch = peers.torch()
         self.flat = [torch.from_numpy(a.copy()).requires_grad_() for a in nets.leaves(params)]
         self.adam = torch.optim.Adam(self.flat, lr=lr)
 
-    def __call__(self, x, eps):
+    def __call__(self, x, eps, lr=None):
+        for group in self.adam.param_groups:
+            group["lr"] = group["lr"] if lr is None else lr
         self.adam.zero_grad(set_to_none=True)
         loss = self.loss(x, eps)
         loss.backward()

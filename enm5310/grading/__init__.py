@@ -1,0 +1,1 @@
+"""The instructor's side: grades a folder of notebooks in a sandbox and writes nbgrader's gradebook."""

@@ -1,0 +1,13 @@
+"""What runs in the sandbox, beside the student's code: the standard library, numpy, autograd, matplotlib and IPython.
+
+    wire        frames, and plain data as bytes; the one file that the trusted side uses, too
+    effigies    what stands for an answer that is not plain data
+    zygote      a process that has imported everything heavy and forks one child per student
+    walls       what shuts a child in: namespaces, private folder, descriptors, limits
+    landlock, seccomp   two of these walls, by system calls
+    child       runs cells in an IPython shell and answers calls
+    shell       that shell: it catches outputs, and has neither keyboard nor commands
+    masks       the library without the answers, and without the checks
+
+The folder is the package ``inside`` there: nothing of ``enm5310`` is imported before the student's code asks for it.
+"""

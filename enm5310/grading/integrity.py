@@ -1,0 +1,99 @@
+"""What an instructor may want to know about the code of a submission; a note costs no points."""
+
+import ast
+
+FORBIDDEN = {
+    "ctypes", "_ctypes", "socket", "subprocess", "multiprocessing", "gc", "inspect", "signal", "importlib", "builtins",
+    "faulthandler", "mmap", "pty", "requests", "urllib", "http", "posix", "threading", "_thread", "sitecustomize",
+}  # fmt: skip
+PEEKS = {"_getframe", "settrace", "setprofile", "__subclasses__", "__globals__", "__builtins__", "f_back", "gi_frame"}
+
+
+def notes(sources, masks):
+    """Lines about what the cells of a student's own import or reach for.  masks: {"enm5310.pca.fit": "1.3"}."""
+    answers, checks, modules, peeks, unread = {}, set(), set(), set(), 0
+    for source in sources:
+        tree = parsed(source)
+        if tree is None:
+            unread += 1
+            continue
+        used = _Used()
+        try:
+            used.visit(tree)
+        except RecursionError:
+            unread += 1
+            continue
+        answers |= {name: masks[name] for name in used.full if name in masks}
+        checks |= {name for name in used.full if _reaches_into_checks(name.split("."))}
+        modules |= used.modules & FORBIDDEN
+        peeks |= used.attributes & PEEKS
+    told = [f"answer key: it names {name}, which exercise {masks[name]} asks to write" for name in sorted(answers)]
+    told += [f"checks: it reaches into {', '.join(sorted(checks)[:5])}"] * bool(checks)
+    told += [f"imports: {', '.join(sorted(modules))}"] * bool(modules)
+    return told + [f"code: it uses {', '.join(sorted(peeks))}"] * bool(peeks)
+
+
+def _reaches_into_checks(steps):
+    """Whether a dotted name is more of enm5310.checks than a notebook calls, such as check.center.hint."""
+    if steps[:2] != ["enm5310", "checks"] or len(steps) < 3:
+        return False
+    if not steps[2].startswith("part"):
+        return True
+    return any(step.startswith("_") for step in steps[3:]) or (len(steps) > 4 and steps[4] not in PUBLIC)
+
+
+PUBLIC = {"hint", "help", "mistakes", "solution", "id", "title"}
+
+
+def parsed(source):
+    """The syntax tree of a student's cell, or None for what is no Python, or too deep to be read."""
+    from enm5310.grading import names
+
+    if len(source) > 200_000:
+        return None
+    for text in (source, names.without_magics(source)):
+        try:
+            return ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+    return None
+
+
+class _Used(ast.NodeVisitor):
+    """Dotted names as imports make them: ``from enm5310 import pca as p; p.fit`` is enm5310.pca.fit."""
+
+    def __init__(self):
+        self.alias, self.full, self.modules, self.attributes = {}, set(), set(), set()
+
+    def visit_Import(self, node):
+        for a in node.names:
+            self.modules.add(a.name.partition(".")[0])
+            self.full.add(a.name)
+            self.alias[a.asname or a.name.partition(".")[0]] = a.name if a.asname else a.name.partition(".")[0]
+
+    def visit_ImportFrom(self, node):
+        module = node.module or ""
+        self.modules.add(module.partition(".")[0])
+        self.full.add(module)
+        for a in node.names:
+            self.full.add(f"{module}.{a.name}")
+            self.alias[a.asname or a.name] = f"{module}.{a.name}"
+
+    def visit_Attribute(self, node):
+        self.attributes.add(node.attr)
+        steps, inner = [node.attr], node.value
+        while isinstance(inner, ast.Attribute):
+            steps.append(inner.attr)
+            inner = inner.value
+        if isinstance(inner, ast.Name) and inner.id in self.alias:
+            self.full.add(".".join([self.alias[inner.id], *reversed(steps)]))
+        self.generic_visit(node)
+
+    def visit_Name(self, node):
+        if node.id in PEEKS:
+            self.attributes.add(node.id)
+
+    def visit_Constant(self, node):
+        """import_module("enm5310.pca") and getattr(m, "fit") hide behind text; the module's name is enough to note."""
+        if isinstance(node.value, str) and node.value.startswith("enm5310.") and len(node.value) < 100:
+            self.full.add(node.value)

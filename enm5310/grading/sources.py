@@ -1,0 +1,121 @@
+"""An assignment's source, read through nbgrader's own preprocessors: what is graded, and what the gradebook must know.
+
+The master that the engine gets is the notebook as it stands before nbgrader clears the solutions, so a header, a footer
+and generated tests are in it; each of its cells knows the checksum of its released version.
+"""
+
+import contextlib
+import copy
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+from enm5310.grading.course import within
+from enm5310.practice import Problem
+
+
+class Assignment(NamedTuple):
+    name: str
+    masters: dict  # notebook's name -> the master, as bytes
+    files: dict  # path in the assignment -> bytes of the files that the notebooks come with
+    editable: tuple  # those of them that a student's own version replaces (Autograde.exclude_overwriting)
+    max_score: float
+    permissions: int = 0o444  # of what autograding writes
+
+
+def read(course, name):
+    """The Assignment; enters it in the gradebook, which must exist.  Problem: there is none, or nbgrader refuses it."""
+    from nbgrader.converters import Autograde, GenerateAssignment
+    from nbgrader.utils import find_all_files
+
+    paths = notebooks(course, name)
+    converter = GenerateAssignment(coursedir=course.directory, config=course.config)
+    autograde = Autograde(coursedir=course.directory, config=course.config)
+    masters, points = {}, 0.0
+    with within(course.root):
+        _enter(course, name, [path.stem for path in paths])
+        for path in paths:
+            master, worth = _master(converter, path)
+            masters[path.stem], points = master, points + worth
+    folder = course.path("source", ".", name)
+    found = find_all_files(str(folder), [*course.directory.ignore, "*.ipynb"])
+    files = {Path(p).relative_to(folder).as_posix(): Path(p).read_bytes() for p in sorted(found)}
+    editable = tuple(autograde.exclude_overwriting.get(name, ()))
+    return Assignment(name, masters, files, editable, points, int(str(autograde.permissions), 8))
+
+
+def notebooks(course, name):
+    """The paths of the source notebooks, as nbgrader spells them; Problem says what there is instead."""
+    folder = course.path("source", ".", name).parent
+    there = sorted(p.parent.name for p in folder.glob("*/*.ipynb"))
+    if name not in there:
+        listed = f"there are {', '.join(dict.fromkeys(there))}" if there else f"{folder} has no folder with a notebook"
+        raise Problem(f"there is no assignment {name!r} here: {listed}")
+    return sorted((folder / name).glob("*.ipynb"))
+
+
+def _enter(course, name, names):
+    """The assignment is in the gradebook, without notebooks that the source no longer has."""
+    from nbgrader.api import Gradebook
+
+    with Gradebook(course.db_url, course.directory.course_id) as gradebook:
+        assignment = gradebook.update_or_create_assignment(name)
+        gone = sorted({notebook.name for notebook in assignment.notebooks} - set(names))
+        if gone and assignment.submissions:
+            raise Problem(f"the gradebook has graded {name}/{gone[0]}.ipynb, which is no longer in the source: put it "
+                          f"back, or start anew with `nbgrader db assignment remove {name}`")  # fmt: skip
+        for notebook in gone:
+            gradebook.remove_notebook(notebook, name)
+
+
+def _master(converter, path):
+    """(the master as bytes, its points); SaveCells, one of nbgrader's preprocessors, enters its cells."""
+    import nbformat
+    from nbgrader.preprocessors import ClearSolutions, SaveCells
+    from nbgrader.utils import is_grade, is_task
+    from traitlets.utils.importstring import import_item
+
+    resources = {
+        "metadata": {"name": path.stem, "path": str(path.parent)},
+        "unique_key": path.stem,
+        "nbgrader": {"student": ".", "assignment": path.parent.name, "notebook": path.stem,
+                     "db_url": converter.coursedir.db_url},
+    }  # fmt: skip
+    master = saved = None
+    with _problems(path):
+        notebook = nbformat.read(path, as_version=4)
+        for item in converter.preprocessors:
+            kind = import_item(item) if isinstance(item, str) else item
+            if master is None and issubclass(kind, ClearSolutions | SaveCells):
+                master = copy.deepcopy(notebook)  # preprocessors may change what they are given
+            notebook, resources = kind(parent=converter)(notebook, resources)
+            if issubclass(kind, SaveCells):
+                saved = copy.deepcopy(notebook)
+        if saved is None:
+            raise Problem(f"{path}: SaveCells is missing in GenerateAssignment.preprocessors of the configuration")
+    released = {c.metadata.nbgrader.grade_id: c for c in saved.cells if "nbgrader" in c.metadata}
+    for cell in master.cells:
+        mine = released.get(cell.metadata.get("nbgrader", {}).get("grade_id"))
+        if mine is not None:
+            cell.metadata.nbgrader = mine.metadata.nbgrader
+            cell.metadata.enm5310 = {"released": mine.source}
+    points = sum(float(c.metadata.nbgrader.points) for c in released.values() if is_grade(c) or is_task(c))
+    return nbformat.writes(master).encode(), points
+
+
+@contextlib.contextmanager
+def _problems(path):
+    """Turns what nbgrader raises over a source notebook into one line, with the last error it logged."""
+    said, log = [], logging.getLogger("traitlets")
+    keep = logging.Handler(logging.ERROR)
+    keep.emit = lambda record: said.append(record.getMessage())
+    log.addHandler(keep)
+    try:
+        yield
+    except Problem:
+        raise
+    except Exception as why:
+        words = " ".join((str(why) or (said[-1] if said else "")).split())
+        raise Problem(f"nbgrader refuses {path}: {type(why).__name__}: {words[:300]}") from None
+    finally:
+        log.removeHandler(keep)

@@ -1,0 +1,1 @@
+"""What the tests of the grading engine share: notebooks to grade, a box, attacks."""

@@ -1,0 +1,315 @@
+"""The grading engine from bytes to verdict: what is right earns full marks, what is not earns nothing, whatever it tries."""
+
+import json
+import pickle
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from enm5310.grading import engine, masters
+from enm5310.practice import notebook, runner
+from tests.grading import books
+from tests.grading.attacks import ATTACKS
+from tests.grading.honest import HONEST
+from tests.notebooks import PARTS, ROOT, exercises
+from tests.students import STARTER
+
+MASTERS = {"course": books.course, "foreign": books.foreign}
+
+
+def states(record):
+    return {e["grade_id"]: e["state"] for e in record["exercises"]}
+
+
+def shown(executed, record):
+    """Everything of the result but the sources of code cells, which are the student's own or the instructor's."""
+    cells = executed["cells"] if executed else []
+    return json.dumps([record, [c["source"] if c["cell_type"] != "code" else c["outputs"] for c in cells]])
+
+
+def reads_as_nbgrader(executed, record):
+    """nbgrader's own reading of the executed notebook gives exactly the record's points."""
+    from nbgrader.nbgraderformat import MetadataValidator
+    from nbgrader.utils import determine_grade, is_grade
+
+    book = nbformat.reads(engine.text(executed), as_version=4)
+    nbformat.validate(book)
+    MetadataValidator().validate_nb(book)
+    read = {c.metadata.nbgrader.grade_id: determine_grade(c) for c in book.cells if is_grade(c)}
+    told = {e["grade_id"]: (e["score"], e["max_score"]) for e in record["exercises"]}
+    tasks = {name for name in told if name not in read}
+    assert tasks <= {"drawing"} and read == {name: told[name] for name in read}
+
+
+# -------------------- this course --------------------
+
+
+TRAINS = [pytest.param(part, marks=pytest.mark.slow) if any(e.slow for e in exercises(part)) else part for part in PARTS]
+
+
+@pytest.mark.parametrize("part", TRAINS)
+def test_every_solution_earns_full_marks_without_the_answer_key(part):
+    data, master = books.solutions(part), books.course(part)
+    assert master.notes == () and all(cell.protected for cell in master.cells)
+    assert list(master.ids) == [e.id for e in exercises(part)]
+    for seed in (1, 2, 3):
+        executed, record = books.grade(data, master, seed)
+        assert (record["status"], record["score"]) == ("graded", master.max_score) and record["notes"] == []
+        assert set(states(record).values()) == {"right"}
+    reads_as_nbgrader(executed, record)
+
+
+@pytest.mark.parametrize("part", TRAINS)
+def test_the_released_starter_earns_nothing(part):
+    data = (ROOT / "exercises" / part / f"{part}.ipynb").read_bytes()
+    executed, record = books.grade(data, books.course(part))
+    assert set(states(record).values()) == {"not attempted"} and record["score"] == 0
+    reads_as_nbgrader(executed, record)
+
+
+def test_importing_the_answers_earns_nothing():
+    imported = {
+        e.name.replace("_", "-"): "\n".join(f"from {a.rpartition('.')[0]} import {a.rpartition('.')[2]} as {name}"
+                                            for a, name in zip(e.answers, e.of, strict=False))
+        for e in exercises(books.PART) if e.answers
+    }  # fmt: skip
+    master = books.course()
+    _, record = books.grade(books.submission(books.course_source(), imported), master)
+    got = books.points(record)
+    assert {name: got[f"test-{name}"] for name in imported} == dict.fromkeys(imported, 0)
+    assert sum(got.values()) == master.max_score - sum(c.points for c in master.cells if c.name.removeprefix("test-") in imported)
+    named = [note for note in record["notes"] if note.startswith("answer key: ")]
+    assert len(named) == sum(min(len(e.answers), len(e.of)) for e in exercises(books.PART))
+
+
+def test_a_record_says_how_it_came_about_and_can_be_repeated():
+    master = books.course()
+    data = STARTER.read_bytes()
+    _, record = books.grade(data, master, seed=5)
+    _, again = books.grade(data, master, seed=5)
+    assert {**record, "seconds": 0} == {**again, "seconds": 0}
+    assert json.loads(json.dumps(record)) == record
+    assert record["hashes"]["master"] == master.sha256 and record["sandbox"] == books.the_box().level.name
+    seeds = {e["id"]: e["seed"] for e in record["exercises"]}
+    assert len(set(seeds.values())) == len(seeds) and set(seeds) == set(master.ids)
+    assert pickle.loads(pickle.dumps(master)) == master
+
+
+def test_each_exercise_is_judged_with_its_own_seed():
+    master, answer = books.course(), {"svd-to-eig": "def svd_to_eig(s, n):\n    raise ValueError(f'{s[0]:.6f}')"}
+    said = {books.grade(books.submission(books.course_source(), answer), master, seed)[1]["exercises"][6]["message"]
+            for seed in (1, 2, 2)}  # fmt: skip
+    assert len(said) == 2 and all("svd_to_eig raised ValueError: " in words for words in said)
+
+
+# -------------------- the same verdicts as `enm5310 check` --------------------
+
+
+def known_mistakes(k):
+    """A notebook with the k-th known mistake of every exercise, which come along as the text of the checks."""
+    text = (ROOT / "enm5310" / "checks" / "part1.py").read_text(encoding="utf-8")
+    text = text.replace("from enm5310.checks.engine import exercise\n", DECLARING)
+    answers = books.course_answers()
+    for e in exercises(books.PART):
+        at = k % len(e.known)
+        answers[e.name.replace("_", "-")] += f"\n{e.known[at][1]} = KNOWN['{e.id}'][{at}]"
+
+    def edit(cells):
+        return [*cells[:2], books.code(text), *cells[2:]]
+
+    return books.submission(books.course_source(), answers, edit=edit)
+
+
+DECLARING = """
+KNOWN = {}
+class exercise:
+    def __init__(self, id, **declared): self.mine = KNOWN[id] = []
+    def __call__(self, check): return self
+    def mistake(self, say, of=None): return lambda f: self.mine.append(f) or f
+"""
+
+
+def both(document, tmp_path):
+    """({id: verdict} by `enm5310 check`, the same by the engine with the practice seed)"""
+    data = json.dumps(document).encode() if isinstance(document, dict) else document
+    path = tmp_path / "01_pca.ipynb"
+    path.write_bytes(data)
+    practised = runner.judge_notebook(notebook.read(path), runner.Limits(seconds=books.LIMITS.seconds, memory=2**30))
+    _, record = engine.grade_notebook(data, books.course(), books.LIMITS, {}, box=books.the_box())
+    fields = ("state", "points", "message", "mistake")
+    mine = {j.id: tuple(getattr(j, f) for f in fields) for j in practised.exercises}
+    return mine, {e["id"]: (e["state"], e["score"], e["message"], e["mistake"]) for e in record["exercises"]}
+
+
+@pytest.mark.parametrize("k", range(max(len(e.known) for e in exercises(books.PART))))
+def test_known_mistakes_get_the_same_words_as_in_practice(k, tmp_path):
+    practised, graded = both(known_mistakes(k), tmp_path)
+    assert practised == graded
+    assert sum(mistake is not None for *_, mistake in graded.values()) >= 9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n, a in ATTACKS.items() if a.master == "course"])
+def test_attacks_get_the_same_verdict_in_practice(name, tmp_path):
+    practised, graded = both(ATTACKS[name].make(), tmp_path)
+    assert {i: v[:2] for i, v in practised.items()} == {i: v[:2] for i, v in graded.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n, (master, _) in HONEST.items() if master == "course"])
+def test_odd_answers_get_the_same_verdict_in_practice(name, tmp_path):
+    practised, graded = both(HONEST[name][1](), tmp_path)
+    assert practised == graded
+
+
+# -------------------- honest and hostile --------------------
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_what_is_odd_but_right_earns_full_marks(name):
+    which, make = HONEST[name]
+    executed, record = books.grade(make(), MASTERS[which]())
+    lost = {e["grade_id"]: e["message"] for e in record["exercises"] if e["score"] not in (None, e["max_score"])}
+    assert not lost and record["status"] == ("graded" if which == "course" else "needs manual")
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_earns_nothing_and_costs_nobody(name):
+    a = ATTACKS[name]
+    master = MASTERS[a.master]()
+    executed, record = books.grade(a.make(), master)
+    got = books.points(record)
+    wanted = {c.name: 0 if c.name in a.targets else c.points for c in master.cells if c.role == "test"}
+    assert set(a.targets) <= set(wanted)
+    assert {name: got[name] for name in a.targets} == dict.fromkeys(a.targets, 0)
+    if not a.spoils:
+        assert {name: got[name] for name in wanted} == wanted
+    said = shown(executed, record)
+    assert not [words for words in a.forbidden if words in said]
+    reads_as_nbgrader(executed, record)
+
+
+def test_there_are_enough_of_both():
+    assert len(HONEST) >= 40 and len(ATTACKS) >= 60
+    assert {a.master for a in ATTACKS.values()} == {master for master, _ in HONEST.values()} == set(MASTERS)
+
+
+# -------------------- somebody else's course --------------------
+
+
+def test_a_foreign_course_is_protected_where_it_can_be():
+    master = books.foreign()
+    assert [cell.name for cell in master.cells if not cell.protected] == ["test_stack"]
+    assert master.notes == ("test_stack: passes only beside the student's code and is graded there: not protected",)
+    executed, record = books.grade(books.submission(books.foreign_source()), master)
+    assert record["status"] == "needs manual" and record["score"] == 21 and record["max_score"] == 31
+    assert [e["grade_id"] for e in record["exercises"] if not e["protected"]] == ["test_stack"]
+    assert record["notes"] == ["not protected: test_stack ran beside the student's code"]
+    reads_as_nbgrader(executed, record)
+
+
+def test_a_foreign_starter_earns_nothing():
+    _, record = books.grade(books.submission(books.foreign_source(), solved=False), books.foreign())
+    assert record["score"] == 0
+    told = {e["grade_id"]: e["message"] for e in record["exercises"]}
+    assert told["test_add"] == "add is not written yet" and "'answer' is not defined" in told["test_answer"]
+    assert states(record)["test_squares_raise"] == "not attempted"
+
+
+def test_partial_credit_and_what_is_said_about_it():
+    half = "def squares(n):\n    if n < 1: raise ValueError\n    return [i**2 for i in range(1, n + 1)] if n < 9 else [1]"
+    executed, record = books.grade(books.submission(books.foreign_source(), {"squares": half}), books.foreign())
+    (mine,) = [e for e in record["exercises"] if e["grade_id"] == "test_squares"]
+    assert (mine["state"], mine["score"], mine["message"]) == ("partly right", 2.667, "the test gave 2.667 of 4 points")
+    reads_as_nbgrader(executed, record)
+
+
+def test_a_visible_test_says_what_failed_and_a_hidden_one_does_not():
+    wrong = {"mean": "def mean(xs):\n    return 2.0", "add": "def add(a, b):\n    return 3"}
+    executed, record = books.grade(books.submission(books.foreign_source(), wrong), books.foreign())
+    told = {e["grade_id"]: e["message"] for e in record["exercises"]}
+    assert told["test_add"] == "`assert add('a', 'b') == 'ab'` failed"
+    assert told["test_mean"] == "a hidden test failed"
+    assert books.CANARY not in shown(executed, record)
+
+
+def test_a_class_is_graded_beside_the_students_code():
+    wrong = {"stack": "class Stack:\n    push = pop = lambda *a: 3"}
+    _, record = books.grade(books.submission(books.foreign_source(), wrong), books.foreign())
+    (mine,) = [e for e in record["exercises"] if e["grade_id"] == "test_stack"]
+    assert (mine["state"], mine["score"], mine["protected"]) == ("wrong", 0, False)
+
+
+def test_a_hanging_cell_costs_its_own_question_only():
+    answers = {"add": "while True: pass", "mean": "import os\nos._exit(4)", "twice": "def twice(f, x):\n    while True: pass"}
+    _, record = books.grade(books.submission(books.foreign_source(), answers), books.foreign())
+    assert {name for name, score in books.points(record).items() if score == 0} == {
+        "test_add", "test_add_keywords", "test_mean", "test_twice"
+    }  # fmt: skip
+    assert any("`while True: pass` did not finish within 2 s" in note for note in record["notes"])
+
+
+def test_too_many_deaths_end_a_notebook_that_keeps_what_it_has():
+    bomb = {c["metadata"]["nbgrader"]["grade_id"]: "import os\nos._exit(1)" for c in books.foreign_source()["cells"][5:]
+            if c["metadata"].get("nbgrader", {}).get("solution")}  # fmt: skip
+    _, record = books.grade(books.submission(books.foreign_source(), bomb), books.foreign(), limits=books.LIMITS._replace(fatal=3))
+    assert books.points(record)["test_add"] == 2
+    assert "not reached: 3 steps" in next(e["message"] for e in record["exercises"] if e["grade_id"] == "test_twice")
+
+
+def test_a_notebook_has_a_limit_of_its_own():
+    slow = books.submission(books.foreign_source(), {"add": "import time\ntime.sleep(1.5)"})
+    _, record = books.grade(slow, books.foreign(), limits=books.LIMITS._replace(total=1.0))
+    assert record["score"] == 0
+    assert "not reached: the notebook had used up its 1 s" in {e["message"] for e in record["exercises"]}
+
+
+FILES = """
+--- locked setup
+import numpy as np
+import shared
+TABLE = np.loadtxt("table.csv")
+--- solution total
+def total():
+    ### BEGIN SOLUTION
+    return float(open("table.csv").read().split()[0]) + shared.one()
+    ### END SOLUTION
+--- test test_total 1
+assert total() == TABLE[0] + 1
+"""
+
+
+def test_the_instructors_files_are_there_on_both_sides():
+    files = {"table.csv": b"3\n4\n", "shared.py": b"def one(): return 1\n"}
+    data = json.dumps(books.source_book(FILES)).encode()
+    master = masters.prepare(data, files, books.LIMITS, books.the_box())
+    assert master.notes == ()
+    _, record = books.grade(data, master, files=files)
+    assert record["score"] == 1 and "shared" not in sys.modules
+    _, record = books.grade(books.submission(books.source_book(FILES), solved=False), master, files=files)
+    assert record["score"] == 0
+
+
+# -------------------- nbgrader's own example --------------------
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quickstart")
+    subprocess.run([sys.executable, "-m", "nbgrader", "quickstart", "course101"], cwd=folder, check=True, capture_output=True)
+    return folder / "course101" / "source" / "ps1"
+
+
+@pytest.mark.parametrize("name, automatic, total", [("problem1", 3.0, 10.0), ("problem2", 0.0, 3.0)])
+def test_the_quickstart_solved_earns_full_marks_and_unsolved_nothing(quickstart, name, automatic, total):
+    source = json.loads((quickstart / f"{name}.ipynb").read_text(encoding="utf-8"))
+    for cell in source["cells"]:
+        cell["source"] = "".join(cell["source"])
+    files = {"jupyter.png": (quickstart / "jupyter.png").read_bytes()}
+    master = masters.prepare((quickstart / f"{name}.ipynb").read_bytes(), files, books.LIMITS, books.the_box())
+    _, record = books.grade(books.submission(source), master, files=files)
+    assert (record["status"], record["score"], record["max_score"]) == ("needs manual", automatic, total)
+    _, record = books.grade(books.submission(source, solved=False), master, files=files)
+    assert (record["status"], record["score"]) == ("needs manual", 0)
