@@ -244,10 +244,8 @@ def main():
         code = _failed(str(why))
     except UsageError as why:
         code = _failed(f"{why.format_message().rstrip('.')} (`enm5310 --help` lists what there is)")
-    except (KeyboardInterrupt, typer.Abort) as why:
+    except (KeyboardInterrupt, typer.Abort):
         code = 130
-        if str(why):
-            print(f"\nenm5310: {why}", file=sys.stderr)
     except OSError as why:  # a full disk, a folder that vanished: none of it is worth a traceback
         code = _failed(f"{why.filename or 'the system'}: {why.strerror or why}")
     sys.exit(code)

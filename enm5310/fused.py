@@ -5,6 +5,7 @@ plain one is what to read, and the oracle of the test.  Temporaries are filled i
 """
 
 import autograd.numpy as np
+import numpy as onp
 from autograd.extend import defjvp, defvjp, primitive
 from autograd.numpy.numpy_vjps import unbroadcast_f  # sums over the axes that an argument was repeated along
 
@@ -75,19 +76,19 @@ def log_bernoulli_and_slope(x, logits):
     """
     _same_features(x, logits)
     _in_unit_interval(x)
-    n, p = np.shape(logits)
-    values, slopes = np.empty(n, logits.dtype), np.empty((n, p), logits.dtype)
+    n, p = logits.shape
+    values, slopes = onp.empty(n, logits.dtype), onp.empty((n, p), logits.dtype)
     rows = max(1, 2**15 // max(1, p))  # at a time, so that what they need stays in the cache
     for i in range(0, n, rows):
         xi, l, t = x[i : i + rows], logits[i : i + rows], slopes[i : i + rows]
-        np.tanh(np.multiply(l, 0.5, out=t), out=t)
-        a = np.abs(t)
+        onp.tanh(onp.multiply(l, 0.5, out=t), out=t)
+        a = onp.abs(t)
         a += 1
         a *= 0.5
-        np.log(a, out=a)  # log s(|l|)
-        a -= np.maximum(l, 0)
+        onp.log(a, out=a)  # log s(|l|)
+        a -= onp.maximum(l, 0)
         a += xi * l
-        np.sum(a, axis=1, out=values[i : i + rows])
+        onp.sum(a, axis=1, out=values[i : i + rows])
         t *= -0.5
         t -= 0.5
         t += xi

@@ -299,8 +299,8 @@ def scree(variances, cumulative, ax=None, *, marks=None, ylabel="variance"):
 def mass_map(e, p_e, z, p_z, cells, ax=None, *, xlabel="$\\epsilon$", ylabel="z", window=None):
     """The map e -> z, both (n,), with the density p_e (n,) lying along the bottom and p_z (n,) along the left edge.
 
-    cells are indices into e: what lies between two of them has one shade below, and the same shade at the left, where the
-    map takes it.  window = ((left, right), (bottom, top)) cuts the map; the densities stand outside it.
+    cells are indices into e: what lies between two of them has one shade below, and the same at the left, where the map
+    takes it.  window = ((left, right), (bottom, top)) cuts the map; the densities stand outside it.
     """
     ax = _sheet(ax, xlabel, ylabel, height=4.6)
     (left, right), (low, high) = window or ((np.min(e), np.max(e)), (np.min(z), np.max(z)))

@@ -24,8 +24,8 @@ from typing import NamedTuple
 from enm5310 import course
 from enm5310.practice import Problem
 from enm5310.practice.places import DIR, MEMORY
+from enm5310.practice.processes import own_group
 from enm5310.practice.progress import write
-from enm5310.practice.runner import own_group
 
 FIRST = "lectures/00_start_here.ipynb"
 COPIED = {".ipynb", ".md", ".png", ".svg", ".jpg", ".csv", ".npz"}  # not the site's sources, which lie there too

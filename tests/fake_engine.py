@@ -37,7 +37,7 @@ def prepare(data, files, limits, box):
 
 
 def grade(submitted, master, limits, seeds, *, box, files):
-    """`score 3`, `sleep 0.2`, `exit`, `kill`, `hang`, `raise`, `print`, `big`; `log PATH` writes a line each time."""
+    """`score 3`, `sleep 0.2`, `exit`, `kill`, `hang`, `raise`, `problem`, `print`, `big`; `log PATH` writes a line."""
     text = submitted.decode()
     if match := re.search(r"log (\S+)", text):
         with open(match[1], "a") as file:
@@ -52,6 +52,8 @@ def grade(submitted, master, limits, seeds, *, box, files):
         os.kill(os.getpid(), signal.SIGKILL)
     if "hang" in text:
         time.sleep(1000)
+    if "problem" in text:
+        raise Problem("the sandbox is broken")
     if "raise" in text:
         raise ValueError("a fault of the engine")
     time.sleep(float(match[1]) if (match := re.search(r"sleep (\S+)", text)) else 0)

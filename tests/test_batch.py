@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from enm5310.grading import batch, job
-from enm5310.grading.worker import Lost, Worker
+from enm5310.grading.worker import Lost, Worker, sweep
 from enm5310.practice import Problem
 from tests.fake_engine import Master, setup, task
 
@@ -89,11 +89,24 @@ def test_a_worker_ends_with_its_parent_however_that_ends(busy):
         psutil.Process(pid).wait(timeout=10)
 
 
+def test_scratch_folders_of_the_dead_are_swept_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    names = [f"enm5310-box-{dead.pid}-zygote-x", f"enm5310-box-{os.getpid()}-zygote-x", "enm5310-box-x-y", "other"]
+    for name in names:
+        (tmp_path / name / "inner").mkdir(parents=True)
+    (tmp_path / "kept").mkdir()
+    (tmp_path / f"enm5310-box-{dead.pid}-link").symlink_to(tmp_path / "kept")
+    sweep()
+    assert {p.name for p in tmp_path.iterdir()} == {*names[1:], "kept", f"enm5310-box-{dead.pid}-link"}
+
+
 # -------------------- a class --------------------
 
 
 def test_every_submission_is_graded_once_whatever_the_others_do(tmp_path):
-    log = {kind: tmp_path / kind for kind in ("exit", "kill", "raise")}
+    log = {kind: tmp_path / kind for kind in ("exit", "kill", "raise", "problem")}
     texts = {f"s{i}": f"score {i}" for i in range(12)}
     texts |= {kind: f"{kind} log {path}" for kind, path in log.items()}
     texts |= {"prints": "print score 1", "big": "big score 2"}
@@ -101,11 +114,12 @@ def test_every_submission_is_graded_once_whatever_the_others_do(tmp_path):
     for i in range(12):
         assert score(results[f"s{i}"]) == i and results[f"s{i}"]["lost"] is None and results[f"s{i}"]["final"]
     assert (score(results["prints"]), score(results["big"])) == (1, 2)
-    for kind, told in [("exit", "exit code 3"), ("kill", "SIGKILL"), ("raise", "ValueError: a fault of the engine")]:
+    for kind, told in [("exit", "exit code 3"), ("kill", "SIGKILL"), ("raise", "ValueError: a fault of the engine"),
+                       ("problem", "made the sandbox fail: the sandbox is broken")]:  # fmt: skip
         assert told in results[kind]["lost"] and results[kind]["lost"].startswith("the submission ")
         assert not results[kind]["final"] and results[kind]["notebooks"] == {}
     counts = {kind: len(path.read_text().splitlines()) for kind, path in log.items()}
-    assert counts == {"exit": 2, "kill": 2, "raise": 1}  # a worker's death is tried once more, a fault of ours is not
+    assert counts == {"exit": 2, "kill": 2, "raise": 1, "problem": 2}  # a death is tried once more, a fault of ours not
 
 
 def test_a_submission_that_never_ends_costs_its_own_limit_only(tmp_path):

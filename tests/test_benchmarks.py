@@ -263,6 +263,20 @@ def test_the_line_of_mnist_asks_for_the_elbo_and_for_no_lag():
     assert not judged({12: 104.0, 60: 99.1}, {12: 106.0, 60: 99.5})
 
 
+def test_both_contenders_start_from_the_mean_image_and_slow_down():
+    from enm5310 import distributions, vae
+    from tests.benchmarks import mnist_vae
+
+    train = np.random.default_rng(0).random((50, 784), dtype=np.float32) * np.linspace(0, 1, 784, dtype=np.float32)
+    params = mnist_vae.start(train)
+    bias = params[1][-1][1]
+    assert bias.dtype == np.float32 and params[1][-1][0].any()
+    np.testing.assert_allclose(distributions.sigmoid(bias), np.clip(train.mean(0), 1e-3, None), rtol=1e-5)
+    assert np.isfinite(vae.encode(params, train)[0]).all()
+    rates = [mnist_vae.rate(t) for t in range(0, 9000, 100)]
+    assert rates == sorted(rates, reverse=True) and rates[0] == 3e-3 and mnist_vae.rate(3000) == 1.5e-3
+
+
 def test_memory_of_streaming_pca_is_measured_in_a_process_of_its_own_and_checked():
     from tests.benchmarks import pca
 

@@ -15,8 +15,7 @@ import psutil
 import pytest
 
 from enm5310.checks import Fn
-from enm5310.grading import box as boxes
-from enm5310.grading import sandbox
+from enm5310.grading import outputs, sandbox
 from enm5310.grading.box import Box, Died, Limits, Oversized, Remote
 from enm5310.grading.sandbox import Level
 from enm5310.grading.sending import Unsendable
@@ -123,7 +122,7 @@ HONEST = {  # source -> what is shown, or how it ends
     "import os; os.system('ls')": "",
     "%timeit -n1 -r1 None": "per loop",
     "%%time\nx = 1": "Wall time",
-    "np?\nprint('on')": "^on\n$",
+    "import numpy as np\nnp?\nprint('on')": "^on\n$",
     "%load_ext autoreload\n%autoreload 2\nprint('on')": "^on\n$",
     "%config InlineBackend.figure_format = 'retina'\nprint('on')": "^on\n$",
     "%pylab inline\n%matplotlib notebook\nprint('on')": "on\n$",
@@ -334,18 +333,69 @@ def test_a_call_is_quick(plain):
 KEY = {"enm5310.pca.fit": "1.3", "enm5310.ppca.loglik": "1.9"}
 
 
+
+ROUTES = {  # to an answer that the notebook asks for
+    "module": "import enm5310.pca\nfit = enm5310.pca.fit",
+    "name": "from enm5310.pca import fit",
+    "package": "from enm5310 import pca\nfit = pca.fit",
+    "another module": "import enm5310.pca_large, enm5310.pca\nfit = enm5310.pca.fit",
+    "reload": "import importlib, enm5310.pca as p\nimportlib.reload(p)\nfit = p.fit",
+    "by its file": "import importlib.util as u, enm5310.pca as p\ns = u.spec_from_file_location('x', p.__file__)\n"
+                   "m = u.module_from_spec(s); s.loader.exec_module(m)\nfit = m.fit",
+    "by its finder": "from importlib.machinery import PathFinder\nimport enm5310, types\nm = types.ModuleType('x')\n"
+                     "PathFinder.find_spec('enm5310.pca', enm5310.__path__).loader.exec_module(m)\nfit = m.fit",
+    "by its code": "import enm5310.pca as p\nns = {'__name__': 'x'}\n"
+                   "exec(p.__spec__.loader.get_code('enm5310.pca'), ns)\nfit = ns['fit']",
+    "runpy": "import runpy, enm5310.pca as p\nfit = runpy.run_path(p.__file__)['fit']",
+    "run": "import enm5310.pca as p\n%run {p.__file__}",
+    "its text": "import enm5310.pca as p\nns = {}\nexec(open(p.__file__).read(), ns)\nfit = ns['fit']",
+    "its path": "import sys, enm5310\nsys.path.insert(0, enm5310.__path__[0])\nfrom pca import fit",
+    "a copy": "import shutil, enm5310\nshutil.copytree(enm5310.__path__[0], 'mine')\nfrom mine.pca import fit",
+    "without finders": "import sys\nfrom importlib.machinery import *\n"
+                       "sys.meta_path[:] = [BuiltinImporter, FrozenImporter, PathFinder]\nfrom enm5310.pca import fit",
+    "finders cleared": "import sys\nsys.meta_path[0].masks.clear()\nfrom enm5310.pca import fit",
+    "patched builtins": "import builtins\nbuiltins.setattr = builtins.hasattr = lambda *a: None\n"
+                        "from enm5310.pca import fit",
+    "what is in memory": "import gc, types, enm5310.pca\n"
+                         "fit = [f for f in gc.get_objects() if type(f) is types.FunctionType\n"
+                         "       and f.__module__ == 'enm5310.pca' and f.__name__ == 'fit'][0]",
+    "compiled": "import glob, enm5310, marshal\n"
+                "file, = glob.glob(enm5310.__path__[0] + '/__pycache__/pca.*.pyc') or [None]\n"
+                "ns = {}\nexec(marshal.loads(open(file, 'rb').read()[16:]), ns)\nfit = ns['fit']",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROUTES)
+def test_no_route_leads_to_a_masked_answer(box, name):
+    use = "\nimport numpy as np\nprint('ANSWER', fit(np.eye(3), 1))"
+    with box.student(masks=KEY) as student:
+        assert "ANSWER" not in outcome(student, ROUTES[name] + use)
+    with box.student() as student:  # which is a route where nothing is masked
+        if name not in ("without finders", "finders cleared", "compiled"):
+            assert "ANSWER" in outcome(student, ROUTES[name] + use)
+
+
 def test_masked_answers_refuse_and_the_rest_of_the_library_is_there(box):
     with box.student(masks=KEY) as student:
-        for source in (
-            "import enm5310.pca\nenm5310.pca.fit(1)", "from enm5310.pca import fit\nfit(1)",
-            "from enm5310 import pca as p\np.fit.__call__(1)", "import enm5310.pca_large, enm5310.pca as q\nq.fit(3)",
-            "import importlib, enm5310.pca as q\nimportlib.reload(q)\nq.fit(2)",
-        ):  # fmt: skip
-            assert re.search("PermissionError: 1.3 asks you to write this", outcome(student, source)), source
+        refused = "PermissionError: 1.3 asks you to write this; enm5310.pca.fit is not there while it is graded"
+        assert refused in outcome(student, "import enm5310.pca\nenm5310.pca.fit(1, 2)")
         assert outcome(student, "from enm5310 import pca\nprint(pca.encode.__name__)") == "encode\n"
-        assert outcome(student, "from enm5310 import datasets; print(datasets.__name__)") == "enm5310.datasets\n"
+        assert outcome(student, "from enm5310 import datasets, plots; print(plots.__name__)") == "enm5310.plots\n"
+        assert "No module named" in outcome(student, "import enm5310.grading")
+        seen = outcome(student, "import enm5310, os; print(sorted(os.listdir(enm5310.__path__[0])))")
+        assert "pca.py" in seen and not re.search("checks|grading|practice|_course|__pycache__", seen)
+    with box.student(masks={"enm5310.pca.encode": "1.4"}) as student:
+        assert "1.4 asks you" in outcome(student, "from enm5310.pca import encode, fit\nencode(1, 2, 3)")
+        assert outcome(student, "print(len(fit(__import__('numpy').eye(3), 1)))") == "3\n"
     with box.student() as student:
         assert outcome(student, "import enm5310.pca\nprint(enm5310.pca.fit.__module__)") == "enm5310.pca\n"
+
+
+def test_at_level_none_answers_are_masked_by_name(plain):
+    with plain.student(masks=KEY) as student:
+        for route in ("module", "name", "package", "another module", "reload"):
+            told = outcome(student, ROUTES[route] + "\nfit(1)")
+            assert "PermissionError: 1.3 asks you to write this" in told, route
 
 
 def test_checks_do_nothing_in_a_graded_notebook(box):
@@ -389,6 +439,9 @@ def test_processor_time_is_limited_and_named(plain):
     level = Level("none")
     with Box(level, TIGHT._replace(cpu=1.0)) as box, box.student() as student:
         assert outcome(student, "while True: pass") == "died: used more than 1 s of processor time"
+        stubborn = "import signal; signal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass"
+    with Box(level, TIGHT._replace(cpu=1.0)) as box, box.student() as student:
+        assert outcome(student, stubborn, 20.0) == "died: used more than 1 s of processor time"
 
 
 @pytest.mark.parametrize("flood", ["print('x' * 10**7)", "while True: print('flood' * 100)"])
@@ -547,6 +600,12 @@ ATTACKS = {
     "a priority of others": ("os.setpriority(os.PRIO_USER, 0, 19)", REFUSED),
     "a limit of others": ("resource.prlimit(os.getppid() or 1, resource.RLIMIT_CPU, (0, 0))", REFUSED),
     "signals by a descriptor": ("import fcntl; fcntl.fcntl(FD, fcntl.F_SETOWN, os.getppid() or 1)", REFUSED),
+    "descriptors in flight": (
+        "a, b = socket.socketpair()\nkeep = [socket.send_fds(a, [b'x'], [FD] * 100) for _ in range(3)]", REFUSED),
+    "a lease": ("import fcntl; fcntl.fcntl(os.open(os.__file__, os.O_RDONLY), 1024, fcntl.F_WRLCK)", REFUSED),
+    "locks that tell": (
+        "import fcntl\nf = open(os.__file__)\nfcntl.flock(f, fcntl.LOCK_SH); fcntl.lockf(f, fcntl.LOCK_SH, 1, 77)\n"
+        "fcntl.fcntl(f, fcntl.F_GETLK, bytes(32))", REFUSED),
     "the root folder": ("print(os.listdir('/student'), os.getcwd()); os.mkdir('/x')", "Error"),
 }  # fmt: skip
 
@@ -679,18 +738,16 @@ def test_everything_ends_with_its_owner(name, tmp_path):
         owner.wait()
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
-    if name == "bubblewrap":
-        assert list(tmp_path.iterdir()) == []
     assert all(p.name.startswith(f"enm5310-box-{owner.pid}-") for p in tmp_path.iterdir())
 
 
 def test_the_outputs_are_checked_on_this_side():
     stream = {"output_type": "stream", "name": "stdout", "text": "x"}
     data = {"output_type": "display_data", "data": {"text/plain": "x", "text/x-evil": "y"}, "metadata": {}}
-    assert boxes.outputs([stream, data], 100) == [stream, {**data, "data": {"text/plain": "x"}}]
+    assert outputs.rebuilt([stream, data], 100) == [stream, {**data, "data": {"text/plain": "x"}}]
     for picture in ("%%%", "aGk=", "", 3, "iVBORw0KGgo=\n", None):
-        assert boxes.outputs([{**data, "data": {"image/png": picture}}], 100)[0]["data"] == {}
-    assert boxes.outputs([{**data, "data": {"image/png": "iVBORw0KGgo="}}], 100)[0]["data"] != {}
+        assert outputs.rebuilt([{**data, "data": {"image/png": picture}}], 100)[0]["data"] == {}
+    assert outputs.rebuilt([{**data, "data": {"image/png": "iVBORw0KGgo="}}], 100)[0]["data"] != {}
     for bad in (
         None, {}, [1], [{}], [{**stream, "name": "stdin"}], [{**stream, "more": 1}], [{**data, "data": []}],
         [{**data, "data": {"text/plain": 1}}], [stream] * 1001,
@@ -698,4 +755,4 @@ def test_the_outputs_are_checked_on_this_side():
         [{**data, "output_type": "update_display_data"}],
     ):  # fmt: skip
         with pytest.raises(ValueError, match=r"output|stream|text|traceback"):
-            boxes.outputs(bad, 100)
+            outputs.rebuilt(bad, 100)

@@ -400,11 +400,11 @@ def test_names_and_words_cannot_drive_the_terminal(level, tmp_path):
 # -------------------- interrupted --------------------
 
 
-def begin(folder, *arguments):
+def begin(folder, *arguments, **environment):
     """A grader in a process group of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "enm5310", "grade", "ps1", *arguments], cwd=folder, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment},
     )  # fmt: skip
 
 
@@ -452,9 +452,10 @@ def test_kill_9_at_any_moment_loses_nothing(level, tmp_path):
     """Ten times at random moments, the whole process group; then the same scores as in an undisturbed run."""
     folder, calm = crowd(tmp_path / "killed", 30), crowd(tmp_path / "calm", 30)
     wanted = summary(grade(calm)[0])
-    rng, scratch = random.Random(os.urandom(8)), scratch_folders()
+    rng, scratch = random.Random(os.urandom(8)), tmp_path / "scratch"
+    scratch.mkdir()
     for _ in range(10):
-        run = begin(folder)
+        run = begin(folder, TMPDIR=str(scratch))
         deadline = time.monotonic() + rng.uniform(0.3, 6)
         members = []
         while time.monotonic() < deadline and run.poll() is None:
@@ -464,15 +465,11 @@ def test_kill_9_at_any_moment_loses_nothing(level, tmp_path):
             os.killpg(run.pid, signal.SIGKILL)
         run.communicate(timeout=10)
         assert not psutil.wait_procs(members, timeout=10)[1], "orphans"
-    document, _ = grade(folder)
-    assert summary(document) == wanted and len(wanted) == 30
+    run = begin(folder, "--json", str(tmp_path / "out.json"), TMPDIR=str(scratch))
+    assert run.wait(timeout=200) == 0, run.communicate()
+    run.communicate()
+    assert summary(json.loads((tmp_path / "out.json").read_text())) == wanted and len(wanted) == 30
     assert {s: (v["score"], v["autograded"]) for s, v in formgrader(folder).items()} == {
         s: (score, True) for s, (_, score) in wanted.items()}  # fmt: skip
     left = [p for p in folder.rglob("*") if p.name.endswith(".part")]
-    assert left == [] and scratch_folders() <= scratch
-
-
-def scratch_folders():
-    import tempfile
-
-    return {p for p in Path(tempfile.gettempdir()).glob("enm5310-*")}
+    assert left == [] and [p.name for p in scratch.iterdir() if p.name.startswith("enm5310")] == []

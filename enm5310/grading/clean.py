@@ -33,8 +33,13 @@ def text(given, limit=TEXT):
     given = _encodable(given[: limit + 1])
     cut = len(given) > limit
     rows = (row.rstrip("\r").rpartition("\r")[2] for row in given[:limit].split("\n"))
-    plain = "\n".join(rows)  # of a progress bar what its last carriage return has left
-    return _CONTROLS.sub("", _ESCAPES.sub("", plain)) + CUT * cut
+    kept = "\n".join(rows)  # of a progress bar what its last carriage return has left
+    return _CONTROLS.sub("", _ESCAPES.sub("", kept)) + CUT * cut
+
+
+def plain(given):
+    """Text of ours in which words of a student's may stand: nothing in it but characters that can be written."""
+    return _CONTROLS.sub("", _encodable(given))
 
 
 def _encodable(given):
@@ -45,10 +50,32 @@ def _encodable(given):
 # -------------------- outputs of code cells --------------------
 
 
-def outputs(given):
-    """Outputs of a cell that ran in the sandbox, as nbformat 4 dicts that are safe to show."""
-    shown = [made for made in map(_output, given[:OUTPUTS]) if made is not None]
-    return shown + [_stream("stdout", CUT.strip() + "\n")] * (len(given) > OUTPUTS)
+class Room:
+    """How much of its outputs a notebook may show: cleaning takes time."""
+
+    def __init__(self, characters=4_000_000, pictures=32 * 2**20):
+        self.characters, self.pictures = characters, pictures
+
+    def take(self, output):
+        """Whether there is room for this output; it is gone then."""
+        for mime, value in {"text": output.get("text", ""), **(output.get("data") or {})}.items():
+            if mime.startswith("image/"):
+                self.pictures -= len(value)
+            else:
+                self.characters -= len(value) * (8 if mime == "text/html" else 1)
+        return self.characters >= 0 and self.pictures >= 0
+
+
+def outputs(given, room):
+    """Outputs of a cell that ran in the sandbox (of box.py's forms), as nbformat 4 dicts that are safe to show."""
+    shown, cut = [], len(given) > OUTPUTS
+    for output in given[:OUTPUTS]:
+        if not room.take(output):
+            cut = True
+            break
+        made = _output(output)
+        shown += [made] if made is not None else []
+    return shown + [_stream("stdout", CUT.strip() + "\n")] * cut
 
 
 def _stream(name, words):
@@ -101,9 +128,24 @@ def _is_picture(mime, value):
 
 
 def html(value):
-    """HTML without scripts, styles, forms, frames and links to elsewhere; None when nh3 is not installed."""
+    """HTML without scripts, styles, forms, frames, links; None when it is too much or nh3 is not installed."""
     cleaner = _cleaner()
-    return None if cleaner is None or len(value) > TEXT else cleaner.clean(_CONTROLS.sub("", _encodable(value)))
+    if cleaner is None or len(value) > TEXT or _depth(value) > DEPTH:  # parsers take quadratic time over deep nesting
+        return None
+    return cleaner.clean(plain(value))
+
+
+def _depth(value):
+    depth = deepest = 0
+    for closes, tag in re.findall(r"<(/?)([A-Za-z][A-Za-z0-9]{0,15})", value):
+        if tag.lower() not in VOID:
+            depth = max(0, depth - 1) if closes else depth + 1
+            deepest = max(deepest, depth)
+    return deepest
+
+
+DEPTH = 300
+VOID = ("br", "hr", "img", "col", "input", "wbr", "meta", "link", "p", "li", "td", "th", "tr", "dd", "dt")
 
 
 @functools.cache

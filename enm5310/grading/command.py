@@ -52,8 +52,9 @@ def grade(asked, engine=None):
         try:
             rows = run.all(found.submissions)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"stopped; what is graded is kept ({run.done} of {len(found.submissions)}), and "
-                                    "the same command goes on from there") from None  # fmt: skip
+            print(f"\nenm5310: stopped; what is graded is kept ({run.done} of {len(found.submissions)}), and the same "
+                  "command goes on from there", file=sys.stderr)  # fmt: skip
+            return 130
     unmatched = (*found.unmatched, *run.unmatched)
     seconds = time.monotonic() - begun
     screens.results(out, rows)

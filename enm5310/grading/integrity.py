@@ -1,27 +1,30 @@
 """What an instructor may want to know about the code of a submission; a note costs no points."""
 
 import ast
+import re
 
 FORBIDDEN = {
     "ctypes", "_ctypes", "socket", "subprocess", "multiprocessing", "gc", "inspect", "signal", "importlib", "builtins",
     "faulthandler", "mmap", "pty", "requests", "urllib", "http", "posix", "threading", "_thread", "sitecustomize",
+    "runpy", "pkgutil", "fcntl", "zipimport", "imp",
 }  # fmt: skip
-PEEKS = {"_getframe", "settrace", "setprofile", "__subclasses__", "__globals__", "__builtins__", "f_back", "gi_frame"}
+PEEKS = {
+    "_getframe", "settrace", "setprofile", "__subclasses__", "__globals__", "__builtins__", "f_back", "gi_frame",
+    "__path__", "__file__", "__spec__", "__loader__", "get_code", "get_source", "getsource", "meta_path", "path_hooks",
+    "run_path", "run_module", "spec_from_file_location", "exec_module",
+}  # fmt: skip
 
 
 def notes(sources, masks):
     """Lines about what the cells of a student's own import or reach for.  masks: {"enm5310.pca.fit": "1.3"}."""
-    answers, checks, modules, peeks, unread = {}, set(), set(), set(), 0
+    answers, checks, modules, peeks = {}, set(), set(), set()
     for source in sources:
-        tree = parsed(source)
-        if tree is None:
-            unread += 1
-            continue
-        used = _Used()
+        if "enm5310" in source and re.search(r"%run\b|\bopen\(|\bread_text\(|\bcopytree\(|^!", source, re.M):
+            peeks.add("files of the library")
+        tree, used = parsed(source), _Used()
         try:
-            used.visit(tree)
+            used.visit(tree or ast.Module([], []))
         except RecursionError:
-            unread += 1
             continue
         answers |= {name: masks[name] for name in used.full if name in masks}
         checks |= {name for name in used.full if _reaches_into_checks(name.split("."))}
@@ -29,8 +32,8 @@ def notes(sources, masks):
         peeks |= used.attributes & PEEKS
     told = [f"answer key: it names {name}, which exercise {masks[name]} asks to write" for name in sorted(answers)]
     told += [f"checks: it reaches into {', '.join(sorted(checks)[:5])}"] * bool(checks)
-    told += [f"imports: {', '.join(sorted(modules))}"] * bool(modules)
-    return told + [f"code: it uses {', '.join(sorted(peeks))}"] * bool(peeks)
+    told += [f"imports: {', '.join(sorted(modules)[:10])}"] * bool(modules)
+    return told + [f"code: it uses {', '.join(sorted(peeks)[:10])}"] * bool(peeks)
 
 
 def _reaches_into_checks(steps):

@@ -58,7 +58,8 @@ def grade(task):
             task.files[chosen[name]], setup.masters[name], setup.limits, task.seeds[name], box=box,
             files={**setup.files, **task.own},
         )  # fmt: skip
-        found[name] = {"record": record, "text": text(executed) if executed else None}
+        words = text(executed).encode(errors="replace").decode() if executed else None  # no lone surrogates
+        found[name] = {"record": record, "text": words}
     why = None if found else _nothing(task)
     return {"notebooks": found, "notes": list(notes) if found else [], "lost": why, "final": True,
             "seconds": time.monotonic() - begun}  # fmt: skip

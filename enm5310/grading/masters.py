@@ -11,7 +11,7 @@ import json
 from typing import NamedTuple
 
 from enm5310.checks import Exercise
-from enm5310.grading import names
+from enm5310.grading import names, slices
 from enm5310.practice import Problem
 
 
@@ -66,10 +66,11 @@ class Master(NamedTuple):
 
 def identity(cell):
     """What a record calls the exercise of a graded cell: "1.3" for a check of ours, else its name."""
-    return _exercise(cell.exercise).id if cell.exercise else cell.name
+    return exercise(cell.exercise).id if cell.exercise else cell.name
 
 
-def _exercise(where):
+def exercise(where):
+    """The check of ours that a test cell calls, from its (module, name)."""
     return getattr(importlib.import_module(where[0]), where[1])
 
 
@@ -78,6 +79,8 @@ def prepare(master, files, limits, box):
 
     Problem when it is no notebook of nbgrader's.
     """
+    from enm5310.grading.trial import trial  # it runs the engine, which knows masters
+
     return trial(read(master), files, limits, box)
 
 
@@ -100,7 +103,7 @@ def read(data):
         if cell.kind == "code" and cell.role in ("free", "locked"):
             modules |= _check_modules(cell.source)
         if cell.role == "test":
-            remote, needs = _slice(cells, i)
+            remote, needs = slices.needs_of(cells, i)
             cells[i] = cell._replace(exercise=_calls(cell.source, modules), remote=remote, needs=needs)
     defined = frozenset().union(*(_defined(cell) for cell in cells))
     masks = {answer: e.id for e in _exercises(set(modules.values())) for answer in e.answers}
@@ -184,93 +187,3 @@ def _calls(source, modules):
 def _exercises(modules):
     for module in sorted(modules):
         yield from (e for e in vars(importlib.import_module(module)).values() if isinstance(e, Exercise))
-
-
-# -------------------- what a test needs --------------------
-
-
-def _slice(cells, test):
-    """(names that it takes from the student, statements of other cells to run first) for a test cell.
-
-    Backwards from the test: whoever binds a name that is needed is needed, too.  The last to bind it decides whether it
-    is the student's.  What a solution cell imports is imported here, if the student has imported it.
-    """
-    wanted = set(names.needed(cells[test].source))
-    remote, settled, needs, star = set(), set(), [], False
-    for number in range(test - 1, -1, -1):
-        cell = cells[number]
-        if cell.kind != "code":
-            continue
-        theirs = cell.role in ("solution", "manual")
-        for at, s in reversed(list(enumerate(names.statements(cell.source)))):
-            binds = s.binds & wanted
-            if theirs and not s.imports:
-                remote |= binds - settled
-                settled |= binds
-            elif binds or s.star or (s.root in wanted - remote and cell.role != "test"):
-                needs.append((number, at, tuple(sorted(binds)) if theirs else ()))
-                wanted |= s.needs if not s.imports else set()
-                settled |= binds
-                star = star or s.star
-    unknown = wanted - settled - names.BUILTINS
-    return frozenset(remote | (set() if star else unknown)), tuple(reversed(needs))
-
-
-RUNS_TEXT = {"eval", "exec", "compile", "__import__", "pickle", "marshal", "dill", "sympify", "parse_expr", "runpy"}
-
-
-def _runs_text(cells, test):
-    """A name in a test, or in what it needs, that could run a student's text as a program in the trusted process."""
-    used = set(names.needed(cells[test].source)).union(
-        *(names.statements(cells[number].source)[at].needs | names.statements(cells[number].source)[at].binds
-          for number, at, _ in cells[test].needs)
-    )  # fmt: skip
-    return next(iter(sorted(used & RUNS_TEXT)), None)
-
-
-# -------------------- the trial --------------------
-
-
-def trial(master, files, limits, box):
-    """The Master with each test tried on the instructor's own solutions."""
-    from enm5310.grading import engine
-
-    cells, notes = list(master.cells), []
-    for i in master.tests:
-        text = _runs_text(cells, i)
-        if text:
-            cells[i] = cells[i]._replace(protected=False)
-            notes.append(f"{cells[i].name}: graded inside the sandbox, as it uses {text}: not protected")
-    master = master._replace(cells=tuple(cells))
-    outside = engine.dry_run(master, files, limits, box)
-    again = [i for i in outside if not _full(cells[i], outside[i])]
-    if again:  # a test may draw random numbers
-        tried = engine.dry_run(master, files, limits, box, only=again)
-        outside |= {i: v for i, v in tried.items() if _full(cells[i], v)}
-    failed = [i for i, v in outside.items() if not _full(cells[i], v) and not _uses_checks(cells, i)]
-    inside = [i for i in master.tests if i not in outside]
-    tried = engine.dry_run(master, files, limits, box, only=[*inside, *failed], inside=True) if inside or failed else {}
-    for i, v in {**outside, **{i: v for i, v in tried.items() if i in inside}}.items():
-        cells[i] = cells[i]._replace(number=v.number, changes=v.changes, traits=v.traits)
-    for i in failed:
-        if _full(cells[i], tried[i]):
-            cells[i] = cells[i]._replace(protected=False, number=tried[i].number)
-            notes.append(f"{cells[i].name}: passes only beside the student's code and is graded there: not protected")
-    for i in master.tests:
-        v = outside[i] if i in outside and cells[i].protected else tried[i]
-        if v.score < cells[i].points:
-            why = f": {v.message}" if v.message else ""
-            got = f"{v.score:g} of {cells[i].points:g}"
-            notes.append(f"{cells[i].name}: the instructor's own solution earns {got}{why}")
-    return master._replace(cells=tuple(cells), notes=tuple(notes))
-
-
-def _uses_checks(cells, test):
-    """Whether a test uses checks of ours, which do nothing beside the student's code: there it would always pass."""
-    used = [names.statements(cells[number].source)[at] for number, at, _ in cells[test].needs]
-    used += names.statements(cells[test].source)
-    return any("enm5310.checks" in ast.unparse(s.node) for s in used if s.imports)
-
-
-def _full(cell, verdict):
-    return verdict.state == "right" or (verdict.number and verdict.score > 0)

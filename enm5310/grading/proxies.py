@@ -16,8 +16,8 @@ from enm5310.grading.box import Oversized, Remote
 KNOWN = {"LinAlgError": np.linalg.LinAlgError}
 
 
-class Proxy:
-    """A function of the student's.  ask(name, args, kwargs) -> box.Reply; accept(name, key): write this change back?"""
+class Proxy:  # no docstring: a test that looks for the student's must not find one
+    # a function of the student's: ask(name, args, kwargs) -> box.Reply; accept(name, key): is this change written back?
 
     def __init__(self, name, ask, accept, classes):
         self.student_name = self.__name__ = self.__qualname__ = name

@@ -6,7 +6,7 @@ import uuid
 from typing import Any, NamedTuple
 
 from enm5310.checks.engine import student_seed
-from enm5310.grading import autograded, batch, gradebook, job, journal, listing, screens
+from enm5310.grading import autograded, batch, gradebook, job, journal, listing, screens, worker
 from enm5310.practice.runner import line
 
 
@@ -40,13 +40,14 @@ class Run:
         self._common = {
             "masters": {name: journal.digest(data) for name, data in assignment.masters.items()},
             "files": {name: journal.digest(data) for name, data in assignment.files.items()},
-            "engine": journal.engine(), "limits": list(engine.limits), "level": level.name,
+            "engine": journal.engine(), "limits": list(engine.limits), "sandbox": level.name != "none",
             "secret": journal.digest(b"key " + self.secret),
         }  # fmt: skip
 
     def all(self, handed_in):
         """The rows of all submissions, by student; each is in the gradebook."""
         self.journal.sweep()
+        worker.sweep()
         with gradebook.Writer(self.here, self.assignment) as self.writer, \
                 screens.live(self.assignment.name, len(handed_in)) as (began, done):  # fmt: skip
             self.known, rows, waiting = self.writer.auto_scores(), {}, []
@@ -137,7 +138,7 @@ class Run:
     def _settled(self, entry, result):
         """Writes a result to the gradebook, unless it is there already; the submission's row."""
         submission, lost, names = entry.submission, result["lost"], list(self.assignment.masters)
-        executed = {n: x["text"] and autograded.reading(x["text"]) for n, x in result["notebooks"].items()}
+        executed = {name: self._executed(found) for name, found in result["notebooks"].items()}
         graded = autograded.Graded(
             submission.student, dict.fromkeys(names) if lost else executed,
             () if lost else tuple(n for n in names if n not in executed), submission.timestamp,
@@ -146,6 +147,13 @@ class Run:
         written = self.writer.write(graded, anew=not self.writer.is_written(graded, self.known))
         self.done += 1
         return self._row(entry, result, graded, written)
+
+    def _executed(self, found):
+        """What nbgrader reads in an executed notebook; what it cannot read is not gradable, and stops nobody else."""
+        try:
+            return found["text"] and autograded.reading(found["text"])
+        except Exception as why:
+            found["record"] |= {"status": "not gradable", "reason": f"nbgrader cannot read the result: {why}"}
 
     def _row(self, entry, result, graded, written):
         """A submission as the JSON file has it."""

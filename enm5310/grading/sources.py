@@ -1,7 +1,7 @@
 """An assignment's source, read through nbgrader's own preprocessors: what is graded, and what the gradebook must know.
 
 The master that the engine gets is the notebook as it stands before nbgrader clears the solutions, so a header, a footer
-and generated tests are in it; each of its cells knows the checksum of its released version.
+and generated tests are in it; each of its cells knows what was released, and the checksum that nbgrader compares with.
 """
 
 import contextlib
@@ -93,14 +93,17 @@ def _master(converter, path):
                 saved = copy.deepcopy(notebook)
         if saved is None:
             raise Problem(f"{path}: SaveCells is missing in GenerateAssignment.preprocessors of the configuration")
-    released = {c.metadata.nbgrader.grade_id: c for c in saved.cells if "nbgrader" in c.metadata}
-    for cell in master.cells:
-        mine = released.get(cell.metadata.get("nbgrader", {}).get("grade_id"))
-        if mine is not None:
-            cell.metadata.nbgrader = mine.metadata.nbgrader
-            cell.metadata.enm5310 = {"released": mine.source}
-    points = sum(float(c.metadata.nbgrader.points) for c in released.values() if is_grade(c) or is_task(c))
+    entered, released = _marked(saved), _marked(notebook)
+    for name, cell in _marked(master).items():
+        cell.metadata.nbgrader = entered[name].metadata.nbgrader
+        cell.metadata.enm5310 = {"released": released[name].source}
+    points = sum(float(c.metadata.nbgrader.points) for c in entered.values() if is_grade(c) or is_task(c))
     return nbformat.writes(master).encode(), points
+
+
+def _marked(notebook):
+    """The cells with nbgrader's metadata, by their name."""
+    return {c.metadata.nbgrader.grade_id: c for c in notebook.cells if "nbgrader" in c.metadata}
 
 
 @contextlib.contextmanager

@@ -64,7 +64,7 @@ def in_course(course, assignment):
     for stray in (*fixed.glob("*.ipynb"), *fixed.glob("*/*.ipynb")):
         if not stray.parent.name == assignment:
             unmatched.append((stray.relative_to(fixed).as_posix(), f"lies outside of a folder STUDENT/{assignment}"))
-    return _found(owned, unmatched, empty)
+    return _found(owned, unmatched, empty, stamped=True)
 
 
 # -------------------- folders and archives --------------------
@@ -91,7 +91,7 @@ def handed_in(where, assignment, notebooks, pattern=None):
             else:
                 owned.append(one._replace(student=student))
     times = {student: entry.get("time") for entry in known.values() for student in entry["students"]}
-    return _found(_apart(owned), unmatched, times=times)
+    return _found(_apart(owned), unmatched, stamped=tree, times=times)
 
 
 def _compiled(pattern):
@@ -135,7 +135,11 @@ def _apart(owned):
         yield one
 
 
-def _found(owned, unmatched, empty=(), times=None):
+def _found(owned, unmatched, empty=(), stamped=False, times=None):
+    """The Submissions; stamped: the files lie as nbgrader collects them, which writes each one's timestamp.txt.
+
+    Anywhere else a file of that name is the student's own, and says nothing about the time.
+    """
     mine = defaultdict(list)
     for one in owned:
         mine[one.student].append(one)
@@ -147,7 +151,7 @@ def _found(owned, unmatched, empty=(), times=None):
             notes.append("another student's id differs in small and capital letters only")
         newest, older = _newest(one for one in its if one.name.endswith(".ipynb"))
         notes += [f"an older version, {one.file.path}, was not graded" for one in older]
-        stamp = next((one.file for one in its if one.name == "timestamp.txt"), None)
+        stamp = next((one.file for one in its if stamped and one.name == "timestamp.txt"), None)
         extra = [(one.name, one.file) for one in its if not one.name.endswith(".ipynb") and one.file is not stamp]
         time = _stamp(stamp) if stamp else (times or {}).get(student)
         lms_id = next((one.lms_id for one in its if one.lms_id), None)

@@ -9,6 +9,7 @@ import ctypes
 import os
 import pickle
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 import traceback
+from pathlib import Path
 
 from enm5310.practice import Problem
 
@@ -45,6 +47,7 @@ class Worker:
             said, value = _receive(self.process.stdout, time.monotonic() + seconds)
         except (OSError, EOFError, TimeoutError) as why:
             how = f"took longer than {seconds:g} s" if isinstance(why, TimeoutError) else self._ended()
+            self.end()
             self.close()
             raise Lost(how) from None
         if said == "raised":
@@ -67,11 +70,34 @@ class Worker:
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def close(self):
+        """Lets the process end by itself, so that it tidies up; kills it when it does not."""
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=5)
         self.end()
         self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout, self._errors):
-            with contextlib.suppress(OSError):
-                stream.close()
+        self.process.stdout.close()
+        self._errors.close()
+
+
+def sweep():
+    """Deletes the scratch folders of sandboxes whose process was killed before it could."""
+    for folder in Path(tempfile.gettempdir()).glob("enm5310-box-*"):
+        pid = folder.name.split("-")[2]
+        with contextlib.suppress(OSError):
+            if pid.isdecimal() and folder.lstat().st_uid == os.geteuid() and not _alive(int(pid)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _send(stream, message):

@@ -3,8 +3,9 @@
     places      which notebooks are meant, and which course folder they belong to
     notebook    a file becomes code cells, or one line that says why not
     plan        code cells become steps: run this cell, judge that exercise here
-    child       the other process: runs the steps, says what came of each
-    runner      this process: gives the child its steps, watches the clock, starts anew after a step that was fatal
+    runner      runs the steps: cells in another process (grading/inside), checks here with that process's functions
+    piped       that process where there is no fork
+    processes   starting and ending them
     progress    what is remembered between two calls
     screens     how all this looks in a terminal
 """

@@ -1,5 +1,6 @@
 """The commands check, progress, hint and solution: from what was typed to what is shown, written and remembered."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -13,11 +14,15 @@ def check(arguments, limits, file=None):
     out = screens.console()
     paths, problems = places.asked(arguments)
     outcomes = []
-    for path in paths:
-        try:
-            outcomes.append(_check(path, limits, out))
-        except Problem as problem:
-            problems.append(problem)
+    with contextlib.ExitStack() as stack:
+        box = None
+        for path in paths:
+            try:
+                book = notebook.read(path)
+                box = box or stack.enter_context(runner.opened(limits))
+                outcomes.append(_check(book, limits, out, box))
+            except Problem as problem:
+                problems.append(problem)
     if file is not None:
         file.write_text(json.dumps(document(outcomes, problems), indent=1) + "\n", encoding="utf-8")
     judged = [j for outcome in outcomes for j in outcome.exercises]
@@ -28,10 +33,10 @@ def check(arguments, limits, file=None):
     return 2 if problems else exit_code(judged), problems
 
 
-def _check(path, limits, out):
-    book = notebook.read(path)
+def _check(book, limits, out, box):
+    path = book.path
     with screens.live(f"{path}") as report:
-        outcome = runner.judge_notebook(book, limits, report)
+        outcome = runner.judge_notebook(book, limits, report, box)
     folder = places.course_folder(path.parent)
     mine = folder and path.resolve().is_relative_to(folder / "exercises")  # else a copy, or the solutions
     notes = (*outcome.notes, *(progress.remember(folder, book, outcome.exercises) if mine else ()))

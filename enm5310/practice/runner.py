@@ -1,19 +1,13 @@
-"""The parent's side: give a notebook's steps to a child, watch the clock, start anew after a step that was fatal.
+"""A notebook's steps, one after the other: cells run in another process, checks here, with that process's functions.
 
-``judge_notebook`` is all that others need.  ``replies`` is the seam: anything that yields what came of each step, such
-as a sandboxed child, can stand in for this process.
+``judge_notebook`` is all that others need.  A step that hangs or kills its process is told, and all others go on in a
+fresh one, in which the cells before have run again.
 """
 
 import contextlib
 import importlib.util
-import json
 import os
-import queue
-import signal
-import subprocess
 import sys
-import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -60,41 +54,140 @@ class Fatal(NamedTuple):
     why: str  # "did not finish within 30 s", "ended its process (exit code 3)"
 
 
-def judge_notebook(notebook, limits=Limits(), tell=lambda done, total, what: None):  # noqa: B008 - immutable
+def judge_notebook(notebook, limits=Limits(), tell=lambda done, total, what: None, box=None):  # noqa: B008 - immutable
     """Runs a Notebook's cells and judges every exercise of its part: an Outcome.  The file is not touched.
 
-    tell(done, total, what) is called before each step.  Problem: it is no exercise notebook, or no child would start.
+    tell(done, total, what) is called before each step; box: one that is `opened` already, else one is opened for this
+    notebook.  Problem: it is no exercise notebook, or nothing can be run here.
     """
-    if importlib.util.find_spec("IPython") is None:
-        raise Problem("running notebooks needs IPython: pip install 'enm5310[lab]'")
     begun, part = time.monotonic(), plan.part_of(notebook)
     exercises = plan.exercises(part)
     steps, notes = plan.steps(notebook, exercises)
     order = {step: place for place, step in enumerate(steps)}
-    slow = {e.name for e in exercises if e.slow}
-    job = {"module": plan.module_of(part), "folder": str(notebook.path.resolve().parent), "memory": limits.memory}
-    came, fatal, total = {}, [], len(steps)
-    while len(fatal) < limits.fatal and (left := [s for s in steps if not (s.kind == "check" and s in came)]):
-        for step, reply in replies(left, job, limits, slow, lambda step: tell(len(came), total, step)):
-            if isinstance(reply, Fatal):
-                fatal.append(reply)
-                steps = [s for s in steps if s != step]
-            came[step] = reply
-        if not any(isinstance(came.get(s), Fatal) for s in left):
-            break
-    judged = tuple(_judged(e, came, order, notebook, limits) for e in exercises)
+    came = {}
+    with opened(limits) if box is None else contextlib.nullcontext(box) as box:
+        with _Notebook(box, notebook, steps, limits, {e.name: e for e in exercises}) as run:
+            for place, step in enumerate(steps):
+                tell(place, len(steps), step)
+                came[step] = run.step(place)
+    judged = tuple(_judged(e, came, order, notebook) for e in exercises)
     return Outcome(notebook.path, part, judged, (*notes, *_cells(notebook, came, judged)), time.monotonic() - begun)
+
+
+# -------------------- the steps --------------------
+
+
+@contextlib.contextmanager
+def opened(limits):
+    """What notebooks run in: forks of one warmed process where there is fork, else a process for each."""
+    if importlib.util.find_spec("IPython") is None:
+        raise Problem("running notebooks needs IPython: pip install 'enm5310[lab]'")
+    from enm5310.grading import box, sandbox
+    from enm5310.practice import piped
+
+    held = box.Limits(
+        limits.seconds, limits.seconds * limits.slow, cpu=None, memory=limits.memory, file=2**30, frame=2**28,
+        start=limits.start, total=float("inf"), fatal=limits.fatal, files=None,
+    )  # fmt: skip
+    try:
+        made = (box.Box(sandbox.Level("none"), held, _environment()) if sys.platform == "linux" else
+                piped.Piped(held, _environment()))  # fmt: skip
+    except Problem as why:
+        raise Problem(f"notebooks cannot be run here: {why} (`enm5310 doctor` looks for the cause)") from None
+    with made:
+        yield made
+
+
+def _environment():
+    """The user's own environment: what is run is theirs."""
+    threads = str(min(4, os.cpu_count() or 1))  # each BLAS thread reserves memory, and many cores make many
+    blas = {name: os.environ.get(name, threads) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")}
+    return {**os.environ, **blas, "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+class _Notebook:
+    """The cells of one notebook in one child, which is made anew when a step was fatal."""
+
+    def __init__(self, box, notebook, steps, limits, exercises):
+        from enm5310.grading import serving
+
+        self.steps, self.limits, self.exercises = steps, limits, exercises
+        sources = [step.source if step.kind == "cell" else None for step in steps]
+        self.children = serving.Children(_In(box, str(notebook.path.resolve().parent)), sources, box.limits)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *why):
+        self.children.__exit__(*why)
+
+    def step(self, place):
+        """What came of a step: {"error", "kind"} of a cell, {"missing"} or {"verdict"} of a check, or Fatal."""
+        from enm5310.grading.serving import Stopped
+
+        step, seconds = self.steps[place], self.limits.seconds
+        try:
+            if step.kind == "check":
+                e = self.exercises[step.what]
+                seconds *= self.limits.slow if e.slow else 1
+                return self.missing(e, place) or {"verdict": self.verdict(e, place, seconds)}
+            self.children.at(0, place + 1)
+            why = ""
+        except Stopped as stopped:
+            why = str(stopped)
+        fate = self.children.fates.get(place)
+        if fate is not None and not fate.fatal:
+            return {"error": fate.words, "kind": fate.kind}
+        why = fate.words if fate is not None else why
+        if why.startswith("did not finish"):  # the limit is told, not what was left of it
+            why = f"did not finish within {seconds:g} s: is there a loop that never ends?"
+        return Fatal(step, why) if why else {"error": None, "kind": None}
+
+    def missing(self, e, place):
+        """{"missing": {name: the name of its type, or None when it is not defined}}, or None."""
+        kinds = self.children.look(0, place, "defined", e.of)
+        missing = [name for name in e.of if kinds[name] not in ("function", "class")]
+        return {"missing": self.children.look(0, place, "types", missing)} if missing else None
+
+    def verdict(self, e, place, seconds):
+        """The verdict on an exercise, by the functions that the child has after the cells before it."""
+        from enm5310.checks.engine import PRACTICE_SEED, in_kernel
+        from enm5310.grading.proxies import Proxy
+
+        until = time.monotonic() + seconds
+
+        def ask(name, args, kwargs):
+            left = max(0.05, until - time.monotonic())
+            return self.children.ask(0, place, "call", name, args, kwargs, seconds=left)
+
+        functions = {name: Proxy(name, ask, lambda name, key: True, {}) for name in e.of}
+        try:
+            v = e.judge(in_kernel(functions), PRACTICE_SEED)
+        except BaseException as why:
+            if not hasattr(why, "remote"):
+                raise
+            told = f"{type(why).__name__}: {why}".rstrip(": ")  # KeyboardInterrupt and its like pass through the engine
+            return {"state": "wrong", "points": 0, "message": f"the check was stopped by {told}"}
+        return {"state": v.state, "points": v.points, "message": v.message, "mistake": v.mistake}
+
+
+class _In:
+    """A box whose students work in a folder of the user's, and may run commands."""
+
+    def __init__(self, box, folder):
+        self.box, self.folder = box, folder
+
+    def student(self, files, masks):
+        return self.box.student(folder=self.folder, commands=True)
 
 
 # -------------------- what came of it, in words --------------------
 
 
-def _judged(e, came, order, notebook, limits):
-    reply = came.get(plan.Step("check", e.name))
-    if reply is None:
-        why = f"not reached: {limits.fatal} steps of this notebook hung or crashed; mend those first"
-    elif isinstance(reply, Fatal):
-        why = f"{' or '.join(e.of)} {reply.why}"
+def _judged(e, came, order, notebook):
+    reply = came[plan.Step("check", e.name)]
+    if isinstance(reply, Fatal):
+        why = reply.why if reply.why.startswith("not reached") else f"{' or '.join(e.of)} {reply.why}"
     elif "missing" in reply:
         why = _missing(e, *next(iter(reply["missing"].items())), came, order, notebook)
     else:
@@ -145,107 +238,3 @@ def line(text):
         return None
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= 600 else text[:597] + "..."
-
-
-# -------------------- the child --------------------
-
-
-def replies(steps, job, limits, slow, tell):
-    """Yields (step, what came of it) as a fresh child runs the steps; the last may be Fatal.  Problem: no child."""
-    with _child({**job, "steps": steps}) as (events, how_it_ended):
-        step = None  # the child still imports
-        while True:
-            seconds = _allowed(step, limits, slow)
-            try:
-                told, why = events.get(timeout=seconds), None
-            except queue.Empty:
-                told, why = None, f"did not finish within {seconds:g} s: is there a loop that never ends?"
-            if told is None:
-                why = why or how_it_ended()
-                if step is None:
-                    raise Problem(f"notebooks cannot be run here: {why} (`enm5310 doctor` looks for the cause)")
-                yield step, Fatal(step, why)
-                return
-            if "begin" in told:
-                step = steps[told["begin"]]
-                tell(step)
-            elif "end" in told:
-                yield step, told
-            elif "done" in told:
-                return
-
-
-def _allowed(step, limits, slow):
-    return limits.start if step is None else limits.seconds * (limits.slow if step.what in slow else 1)
-
-
-@contextlib.contextmanager
-def _child(job):
-    """A child that has been given its job: (queue of its events, None when it ended; a function that says how)."""
-    with tempfile.TemporaryDirectory(prefix="enm5310-", ignore_cleanup_errors=True) as scratch, \
-            tempfile.TemporaryFile() as errors:  # fmt: skip
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "enm5310.practice.child"],  # -P: no module of the current folder
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=_environment(), **own_group(),
-        )  # fmt: skip
-        lines = queue.SimpleQueue()
-        reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True)
-        try:
-            reader.start()
-            with contextlib.suppress(OSError):  # it died already: the reader tells
-                process.stdin.write(json.dumps({**job, "scratch": scratch}).encode() + b"\n")
-                process.stdin.flush()
-            yield lines, lambda: _how(process, errors)
-        finally:
-            _kill(process)
-            reader.join(timeout=5)
-            with contextlib.suppress(OSError):
-                process.stdin.close()
-            if not reader.is_alive():
-                process.stdout.close()
-
-
-def _read(stdout, lines):
-    for text in stdout:
-        with contextlib.suppress(ValueError):  # a torn last line
-            lines.put(json.loads(text))
-    lines.put(None)
-
-
-def _environment():
-    threads = str(min(4, os.cpu_count() or 1))  # each BLAS thread reserves memory, and many cores make many
-    blas = {name: os.environ.get(name, threads) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")}
-    return {**os.environ, **blas, "MPLBACKEND": "Agg"}
-
-
-def own_group():
-    """So that the child goes with whatever it started, and Ctrl-C reaches this process alone."""
-    return {"start_new_session": True} if os.name == "posix" else {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-
-
-def _kill(process):
-    if os.name == "posix":
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    else:
-        subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True, check=False)
-    process.kill()
-    process.wait()
-
-
-def _how(process, errors):
-    """How a child ended, in words."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=5)
-    code = process.returncode
-    errors.seek(0)
-    last = errors.read()[-2000:].decode(errors="replace").strip().splitlines()[-1:]  # of the imports; then it is shut
-    if last:
-        return last[0]
-    if code is not None and code < 0:
-        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        return f"crashed its process ({name}{MEANS.get(name, '')})"
-    return f"ended its process (exit code {code})"
-
-
-MEANS = {"SIGKILL": ": out of memory?", "SIGSEGV": ": invalid memory access, or recursion without end"}

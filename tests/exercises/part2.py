@@ -292,6 +292,11 @@ def stopped_early(X, k, seed):
     return linear(E, D, -mean @ E, mean)
 
 
+def exploded(X, k, seed):
+    E, D = autoencoder.fit_linear(X - X.mean(axis=0), k, np.random.default_rng(seed), steps=5).params
+    return linear(1e200 * E, 1e200 * D, np.ones(k), X.mean(axis=0))
+
+
 def pca_as_a_network(X, seed):
     mean, U = principal(X, 2)
     return *linear(U, U.T, -mean @ U, mean), "tanh"
@@ -305,6 +310,12 @@ def pca_through_one_number(X, seed):
 
 def untrained(X, seed):
     return *autoencoder.init([64, 30, 2], np.random.default_rng(seed)), "tanh"
+
+
+def overflowing_codes(X, seed):
+    """The decoder's tanh hides what the encoder's last layer does."""
+    encoder, decoder, _ = untrained(X, seed)
+    return [(1e200 * W, b) for W, b in encoder[:1]] + [(1e308 * W, b) for W, b in encoder[1:]], decoder, "relu"
 
 
 def leaky(X, seed):
@@ -327,6 +338,7 @@ SYMPTOMS = {
         (small_components, "train on"),
         (only_the_mean, "nothing was learned"),
         (stopped_early, "train on"),
+        (exploded, "overflow"),
         (lambda X, k, seed: small_components(X, k + 1, seed), "expected"),
     ],
     "autoencoder": [
@@ -334,6 +346,7 @@ SYMPTOMS = {
         (pca_through_one_number, "along one line"),
         (untrained, "nothing was learned"),
         (stored, "nothing was learned"),
+        (overflowing_codes, "overflow"),
         (leaky, "3 units; expected 2"),
         (lambda X, seed: (*untrained(X, seed)[:2], "swish"), "'swish' is not known"),
         (lambda X, seed: untrained(X, seed)[:2], "expected a tuple of 3: encoder, decoder, activation"),

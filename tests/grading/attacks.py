@@ -20,6 +20,7 @@ class Attack(NamedTuple):
 
 
 ATTACKS = {}
+TAME = []  # names of attacks that only answer or raise: these may also run where there is no sandbox
 
 
 def attack(master, *targets, forbidden=(), spoils=False):
@@ -30,8 +31,9 @@ def attack(master, *targets, forbidden=(), spoils=False):
     return add
 
 
-def answers(master, target, tests, sources):
+def answers(master, target, tests, sources, tame=False):
     """Attacks that are one source each, in place of the right one of a solution cell; written as books.blocks."""
+    TAME.extend(f"{target}: {name}" for name in books.blocks(sources) if tame)
     for name, source in books.blocks(sources).items():
         make = functools.partial(_answer, master, target, source)
         ATTACKS[f"{target}: {name}"] = Attack(make, master, tests)
@@ -162,6 +164,7 @@ def covariance(X):
     X.resize((0, 0), refcheck=False)
     return np.zeros((0, 0))
 """,
+    tame=True,
 )
 
 # -------------------- the process it runs in --------------------
@@ -474,6 +477,7 @@ def covariance(X): raise Wrong
 class CheckPassed(AssertionError): pass
 def covariance(X): raise CheckPassed('1')
 """,
+    tame=True,
 )
 
 # -------------------- the notebook file --------------------
@@ -828,3 +832,45 @@ def data_of_another_test_are_spoilt():
 @attack("foreign", "test_mean", forbidden=("canary7319", "np.random.rand(5)"))
 def hidden_tests_in_the_history():
     return foreign(WRONG_MEAN, last="print(In)\nprint(get_ipython().user_ns)\n%history")
+
+
+# -------------------- what leaks --------------------
+
+
+LEAKS = {
+    "a later cell that fails": """
+seen = []
+def mean(xs):
+    seen.append(list(xs))
+    return 0.0
+""",
+    "the way a process ends": """
+import os
+def mean(xs):
+    if len(xs) == 5: os._exit(int(100 * xs[0]))
+    return sum(xs) / len(xs)
+""",
+    "another answer": """
+seen = []
+def mean(xs):
+    seen.append(xs)
+    return sum(xs) / len(xs) if len(xs) == 3 else 0.0
+""",
+}
+TELLS = "def squares(n):\n    raise ValueError(f'SEEN {seen}') if seen else ValueError"
+
+
+@attack("foreign", "test_mean", forbidden=("SEEN",))
+def hidden_inputs_are_told_by_a_later_cell_that_fails():
+    answer = {"mean": LEAKS["a later cell that fails"]}
+    return foreign(answer, last="if len(seen) > 1: raise ValueError(f'SEEN {seen}')")
+
+
+@attack("foreign", "test_mean", forbidden=("exit code",))
+def hidden_inputs_are_told_by_the_way_a_process_ends():
+    return foreign({"mean": LEAKS["the way a process ends"]})
+
+
+@attack("foreign", "test_mean", "test_squares", forbidden=("SEEN",))
+def hidden_inputs_are_told_by_another_answer():
+    return foreign({"mean": LEAKS["another answer"], "squares": TELLS})

@@ -4,6 +4,8 @@ import atexit
 import functools
 import json
 
+import pytest
+
 from enm5310.checks.engine import student_seed
 from enm5310.grading import box, engine, masters, sandbox
 from enm5310.practice import Problem
@@ -16,11 +18,11 @@ PART = "01_pca"
 
 @functools.cache
 def the_box():
-    """A Box at the best level that there is on this machine."""
+    """A Box at the best level that is proven on this machine: what runs in it may be hostile."""
     try:
         level = sandbox.choose()
-    except Problem:
-        level = sandbox.choose(unsafe=True)
+    except Problem as why:
+        pytest.skip(f"no sandbox is proven here: {why}")
     made = box.Box(level, LIMITS)
     atexit.register(made.close)
     return made
@@ -75,7 +77,8 @@ def released(master):
     for cell in json.loads(json.dumps(master["cells"])):
         if cell["metadata"].get("nbgrader", {}).get("solution"):
             stub = "raise NotImplementedError()" if cell["cell_type"] == "code" else "YOUR ANSWER HERE"
-            cell["source"] = _cut(cell["source"], "BEGIN SOLUTION", "END SOLUTION", stub)
+            marked = "BEGIN SOLUTION" in cell["source"]
+            cell["source"] = _cut(cell["source"], "BEGIN SOLUTION", "END SOLUTION", stub) if marked else stub
         cell["source"] = _cut(cell["source"], "BEGIN HIDDEN TESTS", "END HIDDEN TESTS", None)
         cells.append(cell)
     return {**master, "cells": cells}

@@ -22,8 +22,11 @@ def abi():
     return max(0, libc.syscall(CREATE, None, ctypes.c_size_t(0), 1))
 
 
-def restrict(readable, writable):
-    """From now on this process can read what lies under some paths, write what lies under others, and no other file."""
+def restrict(readable, writable, listed=()):
+    """From now on this process can read what lies under some paths, write what lies under others, and no other file.
+
+    listed: folders of which it can see which names there are.
+    """
     version = abi()
     if not version:
         raise OSError("this kernel has no Landlock")
@@ -38,6 +41,8 @@ def restrict(readable, writable):
         _allow(rules, path, READ_FILE | READ_DIR, files)
     for path in writable:
         _allow(rules, path, handled & ~(EXECUTE | MAKE_CHAR | MAKE_BLOCK | MAKE_SOCK | IOCTL_DEV), files)
+    for path in listed:
+        _allow(rules, path, READ_DIR, files)
     for path, more in DEVICES.items():
         _allow(rules, path, READ_FILE | more, files)
     prctl(PR_SET_NO_NEW_PRIVS, 1)

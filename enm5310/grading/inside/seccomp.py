@@ -49,13 +49,16 @@ fremovexattr 199 16  removexattrat 466 466  file_setattr 469 469
 # of these, some arguments: checked below
 CLONE, CLONE3, KILL, TGKILL = (56, 220), (435, 435), (62, 129), (234, 131)
 SIGQUEUE, TGSIGQUEUE, PRLIMIT, PRCTL = (129, 138), (297, 240), (302, 261), (157, 167)
-FCNTL, IOCTL, SOCKETPAIR = (72, 25), (16, 29), (53, 199)
+FCNTL, IOCTL, SOCKETPAIR, FLOCK = (72, 25), (16, 29), (53, 199), (73, 32)
+SENDMSG, SENDMMSG = (46, 211), (307, 269)
 
 CLONE_THREAD = 0x00010000
 NAMESPACES = 0x7E020000  # CLONE_NEW*: CGROUP, UTS, IPC, USER, PID, NET, NS
 AF_UNIX = 1
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 OWNERS_FCNTL = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX: signals to any process
+SHARED_FCNTL = (1024, 1025, 1026, 1031, 5, 36)  # leases, notices, F_SETPIPE_SZ, F_GETLK, F_OFD_GETLK: reach others
+LOCKS_FCNTL = (6, 7, 37, 38)  # F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW
 OWNERS_IOCTL = (0x8901, 0x8902, 0x5412)  # FIOSETOWN, SIOCSPGRP; TIOCSTI
 
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -92,7 +95,10 @@ def program(machine, pid, attributes=True, thread=ALLOW):
     rows += _when(PRLIMIT[at], _only(0, (0, pid), refuse))
     rows += _when(SOCKETPAIR[at], _only(0, (AF_UNIX,), refuse))
     rows += _when(PRCTL[at], _never(0, (PR_SET_PDEATHSIG, PR_SET_DUMPABLE), refuse))
-    rows += _when(FCNTL[at], _never(1, OWNERS_FCNTL, refuse))
+    # a lock on a file that others read, too, would tell them something, or stop them: it seems to succeed
+    locks = [row for value in LOCKS_FCNTL for row in ((EQUAL, 0, 1, value), (RETURN, 0, 0, _errno(0)))]
+    rows += _when(FCNTL[at], [_argument(1), *locks, *_never(1, OWNERS_FCNTL + SHARED_FCNTL, refuse)])
+    rows += _when(FLOCK[at], [(RETURN, 0, 0, _errno(0))])
     rows += _when(IOCTL[at], _never(1, OWNERS_IOCTL, refuse))
     for number in numbers(DENIED + ATTRIBUTES * (not attributes), machine).values():
         rows += [(EQUAL, 0, 1, number), (RETURN, 0, 0, refuse)]
@@ -123,16 +129,30 @@ def _never(argument, values, refuse):
     return [_argument(argument), *rows, (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, refuse)]
 
 
-def install(attributes=True):
+def no_descriptors_sent(machine):
+    """A second filter, once the descriptor below is sent: those in flight are counted for all processes of a user."""
+    at = 0 if machine == "x86_64" else 1
+    rows = [(LOAD, 0, 0, 0)]
+    for call in (SENDMSG, SENDMMSG):
+        rows += _when(call[at], [(RETURN, 0, 0, _errno(errno.EPERM))])
+    return [*rows, (RETURN, 0, 0, ALLOW)]
+
+
+def install(send, attributes=True):
     """For this process and its threads, from now on.  Needs PR_SET_NO_NEW_PRIVS.
 
-    Returns a descriptor on which another process is asked about each new thread (``Threads``), or None where the kernel
-    has no such thing: then RLIMIT_NPROC alone holds, which it does for all users but root.
+    send(fd): hands on a descriptor on which another process is asked about each new thread (``Threads``).  Where the
+    kernel has no such thing, RLIMIT_NPROC alone holds, which it does for all users but root.
     """
+    machine = platform.machine()
     try:
-        return _install(program(platform.machine(), os.getpid(), attributes, ASK), NEW_LISTENER)
+        asked = _install(program(machine, os.getpid(), attributes, ASK), NEW_LISTENER)
     except OSError:
-        _install(program(platform.machine(), os.getpid(), attributes), 0)
+        _install(program(machine, os.getpid(), attributes), 0)
+    else:
+        send(asked)
+        os.close(asked)
+    _install(no_descriptors_sent(machine), 0)
 
 
 def _install(rows, flags):

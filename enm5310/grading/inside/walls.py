@@ -15,7 +15,7 @@ PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID = 0x00020000, 0x08000000, 0x10000000, 0x20000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
-STUDENT = "/student"  # the private folder, at the level "bubblewrap"
+STUDENT, PACKAGES = "/student", "/packages"  # the private folder, copies of the course's package: in bubblewrap
 
 
 def checked(result, what):
@@ -35,6 +35,15 @@ def die_with_parent():
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def first_to_go():
+    """When the machine runs out of memory, the kernel ends this process, or what it forks, before any other."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+    except OSError:  # not Linux
+        pass
+
+
 def own_namespaces():
     """User, process, IPC and mount namespaces of its own for what this process forks next."""
     uid, gid = os.getuid(), os.getgid()
@@ -45,9 +54,15 @@ def own_namespaces():
             map.write(text)
 
 
-def private_folders(disk):
-    """In the new mount namespace: an empty /student of bounded size, its own /proc, nothing else writable."""
+def private_folders(disk, package, copy):
+    """In the new mount namespace: an empty /student of bounded size, its own /proc, nothing else writable.
+
+    copy: what is seen in place of the package, or None; of other copies nothing is seen.
+    """
     mount(None, "/", None, MS_REC | MS_PRIVATE)
+    if copy is not None:
+        mount(copy, package, None, MS_BIND)
+    mount("tmpfs", PACKAGES, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k")
     mount("tmpfs", STUDENT, "tmpfs", MS_NOSUID | MS_NODEV, f"size={disk},nr_inodes=10k,mode=700")
     os.mkdir(f"{STUDENT}/.tmp")
     mount(f"{STUDENT}/.tmp", "/dev/shm", None, MS_BIND)
@@ -83,16 +98,16 @@ def mapped():
 
 def limit(mapped, memory, cpu, file, files, threads):
     """Resource limits, hard ones: address space beyond what is mapped now, processor time, sizes, counts."""
-    wanted = {"CORE": 0, "CPU": max(1, int(cpu)), "FSIZE": file, "NOFILE": files, "NPROC": threads}
-    if mapped is not None:
-        wanted["AS"] = mapped + memory
+    wanted = {"CORE": 0, "CPU": cpu and max(1, int(cpu)), "FSIZE": file, "NOFILE": files, "NPROC": threads}
+    wanted["AS"] = mapped and mapped + memory
     for name, value in wanted.items():
         which = getattr(resource, f"RLIMIT_{name}", None)
         if which is None or value is None:
             continue
         most = resource.getrlimit(which)[1]
         value = value if most == resource.RLIM_INFINITY else min(value, most)
-        resource.setrlimit(which, (value, value))
+        spare = 5 if name == "CPU" else 0  # seconds from a signal that tells what happened to one that just ends it
+        resource.setrlimit(which, (value, value + spare if most == resource.RLIM_INFINITY else min(value + spare, most)))
 
 
 def no_privileges():

@@ -9,9 +9,12 @@ follow these rules, to the last byte, is ``Broken``.
 import collections
 import json
 import math
+import os
+import queue
 import re
 import select
 import struct
+import threading
 import time
 
 import numpy as np
@@ -147,6 +150,80 @@ class Channel:
                 return
             if tick is not None:
                 tick()
+
+
+class Pipes:
+    """The same over two descriptors, where there are no sockets to be handed to a process: a thread reads."""
+
+    def __init__(self, source, sink, cap=FRAME, at_end=None):
+        self.source, self.sink, self.cap, self.at_end = source, sink, cap, at_end
+        self._came = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def join(self):
+        """Waits a little for the reader, after the other side has ended."""
+        self._reader.join(timeout=5)
+
+    def send(self, frame, deadline=None, tick=None):
+        if deadline is None:
+            return self._write(frame)
+        done = queue.SimpleQueue()
+        threading.Thread(target=lambda: done.put(self._write(frame)), daemon=True).start()
+        self._get(done, deadline, tick)
+
+    def receive(self, deadline=None, tick=None):
+        came = self._get(self._came, deadline, tick)
+        if isinstance(came, Broken):
+            self._came.put(came)
+            raise came
+        return came
+
+    def idle(self):
+        return self._came.empty()
+
+    def _get(self, waiting, deadline, tick):
+        while True:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise TimeoutError
+            try:
+                return waiting.get(timeout=left if tick is None else min(0.5, math.inf if left is None else left))
+            except queue.Empty:
+                if tick is not None:
+                    tick()
+
+    def _write(self, frame):
+        view = memoryview(frame)
+        try:
+            while view:
+                view = view[os.write(self.sink, view[: 2**20]) :]
+        except OSError as why:  # the reader tells
+            return why
+
+    def _read(self):
+        try:
+            while True:
+                (size,) = struct.unpack("<I", self._exactly(4))
+                if not 4 <= size <= self.cap:
+                    raise Broken(f"a frame of {size} bytes")
+                self._came.put(self._exactly(size))
+        except Broken as why:
+            self._came.put(why)
+        if self.at_end is not None:
+            self.at_end()
+
+    def _exactly(self, n):
+        got = bytearray()
+        while len(got) < n:
+            try:
+                more = os.read(self.source, min(2**18, n - len(got)))
+            except OSError as why:
+                raise Closed(str(why)) from None
+            if not more:
+                raise Closed("the channel is closed")
+            got += more
+        return bytes(got)
 
 
 # -------------------- plain data to JSON and blobs --------------------

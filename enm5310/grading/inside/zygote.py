@@ -75,6 +75,7 @@ def _end(role, *arguments):
 def _guard(limits, fds, job, shell, outputs):
     channel, status = fds
     walls.die_with_parent()
+    walls.first_to_go()
     os.setsid()
     if job["level"] != "bubblewrap":
         return _watch(limits, channel, status, job, shell, outputs)
@@ -90,7 +91,7 @@ def _guard(limits, fds, job, shell, outputs):
 
 def _first(limits, channel, status, job, shell, outputs):
     walls.die_with_parent()
-    walls.private_folders(limits["disk"])
+    walls.private_folders(limits["disk"], job["package"], limits["copy"])
     _watch(limits, channel, status, job, shell, outputs)
 
 
@@ -110,10 +111,12 @@ def _watch(limits, channel, status, job, shell, outputs):
         _end(_student, limits, channel, students, job, shell, outputs)
     os.close(channel)
     students.close()
+    asked = status  # to end the student, when it comes to its end
     threads = guards  # until the student has sent the descriptor, or closed its end
     while True:
-        ready = select.select([x for x in (awake, status, threads) if x is not None], [], [])[0]
-        if status in ready:
+        ready = select.select([x for x in (awake, asked, threads) if x is not None], [], [])[0]
+        if asked in ready:
+            asked = None
             os.kill(student, signal.SIGKILL)
         if awake in ready:
             os.read(awake, 4096)
@@ -160,16 +163,17 @@ def _student(limits, channel, guard, job, shell, outputs):
     os.chdir(folder)
     if limits["home"]:
         os.environ |= {"HOME": folder, "TMPDIR": f"{folder}/.tmp"}
-    walls.limit(job["mapped"], limits["memory"], limits["cpu"], limits["file"], limits["files"], limits["threads"])
+    threads = limits["threads"] if job["level"] == "bubblewrap" else None  # elsewhere all of the user's are counted
+    walls.limit(job["mapped"], limits["memory"], limits["cpu"], limits["file"], limits["files"], threads)
     if job["level"] != "none":
         walls.no_privileges()
     if job["level"] == "landlock":
-        landlock.restrict(job["readable"], [folder])
+        package = os.path.dirname(limits["copy"]) if limits["copy"] else job["package"]
+        landlock.restrict([*job["readable"], package], [folder], job["listed"])
+        if limits["copy"]:
+            sys.path.insert(0, package)
     if job["level"] != "none":
-        asked = seccomp.install(attributes=job["level"] == "bubblewrap")
-        if asked is not None:
-            socket.send_fds(guard, [b"x"], [asked])
-            os.close(asked)
+        seccomp.install(lambda fd: socket.send_fds(guard, [b"x"], [fd]), attributes=job["level"] == "bubblewrap")
     guard.close()
     outputs.limit = limits["output"]
     null = os.open(os.devnull, os.O_RDWR)
