@@ -146,6 +146,24 @@ def train_on(value_and_gradient, params, batches, update, callback, lr, state=No
     return Run(params, np.array(values), stopped), state
 
 
+class Average:
+    """A running mean of the parameters it is called with: a <- a + w (theta - a) with w = 9 / (k + 8) at the k-th call.
+
+    theta_j weighs (j + 7)! / (j - 1)!, so most of it is the last tenth of the run: the noise of the steps averages out
+    and the learning rate may stay high.  Call it in a callback, at every tenth step for instance; `params` is the mean.
+    Source: Polyak & Juditsky (1992); the weights are those of Shamir & Zhang (2013).
+    """
+
+    def __init__(self):
+        self.params, self.count = None, 0
+
+    def __call__(self, params):
+        self.count += 1
+        w = 9 / (self.count + 8)
+        mean = params if self.params is None else self.params
+        self.params = tree_map(lambda a, theta: a + w * (theta - a), mean, params)
+
+
 def epochs(n, size, rng, count):
     """The minibatches of `count` passes over n samples, each pass in a new order."""
     return (batch for _ in range(count) for batch in minibatches(n, size, rng))

@@ -388,6 +388,8 @@ def test_same_compares_forms_and_nan():
     assert answers.same((1.0, [np.nan]), (1.0, [np.nan]))
     assert not answers.same((1.0,), (1.0, 2.0))
     assert not answers.same(None, 0.0) and not answers.same("a", "b")
+    assert answers.same([[1.0, 2.0]], np.array([[1.0, 2.0]])) and not answers.same([1.0, 2.0], np.array([1.0, 2.1]))
+    assert not answers.same([[1.0], [2.0, 3.0]], np.ones(2)) and not answers.same(["a"], np.ones(1))
 
 
 # -------------------- functions that a check hands over --------------------
@@ -474,3 +476,27 @@ def test_importing_the_checks_stays_light():
     code = "import sys, enm5310.checks.part1; print(*sorted(m for m in sys.modules if '.' not in m))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"matplotlib", "scipy", "IPython", "nbgrader", "jupyter_core", "typer", "rich"} & set(out)
+
+
+def test_official_seeds_hold_for_the_while():
+    from enm5310.checks import engine, part1
+
+    e = part1.svd_to_eig
+    assert e(lambda s, n: s**2 / n).seed == engine.PRACTICE_SEED
+    with engine.seeded({"1.7": 5, "": 6}):
+        assert e(lambda s, n: s**2 / n).seed == 5 and e(lambda s, n: s**2 / n, seed=8).seed == 8
+        assert part1.center(lambda X: (X - X.mean(0), X.mean(0))).seed == 6
+    with engine.seeded({}):
+        assert e(lambda s, n: s**2 / n).seed == engine.PRACTICE_SEED
+    assert e(lambda s, n: s**2 / n).seed == engine.PRACTICE_SEED
+
+
+def test_the_line_of_an_exception_from_another_process_is_told():
+    from enm5310.checks import engine
+
+    why = ValueError("too bad")
+    assert engine._in_words(why) == "ValueError: too bad"
+    why.student_line = engine.Line(3, "  raise it  ")
+    assert engine._in_words(why) == "ValueError: too bad (line 3: `raise it`)"
+    why.student_line = (3, "not a Line")
+    assert engine._in_words(why) == "ValueError: too bad"

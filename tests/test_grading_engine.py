@@ -210,6 +210,14 @@ def test_there_are_enough_of_both():
     assert {a.master for a in ATTACKS.values()} == {master for master, _ in HONEST.values()} == set(MASTERS)
 
 
+def test_a_defect_of_the_grader_costs_one_submission_and_is_told(monkeypatch):
+    monkeypatch.setattr(engine.intake, "read", lambda data: [][1])
+    executed, record = books.grade(STARTER.read_bytes(), books.course())
+    assert executed is None and record["status"] == "not gradable" and record["score"] == 0
+    assert record["reason"] == f"{engine.DEFECT} IndexError: list index out of range"
+    assert set(states(record)) == {cell.name for cell in books.course().cells if cell.points}
+
+
 def test_half_a_character_in_a_message_does_not_stop_the_writer(tmp_path):
     half = "def encode(X_new, X_train, U):\n    return (X_new - X_train.mean(axis=0)) @ U\n\n"
     half += "def decode(*args):\n    raise ValueError('\\ud800 \\x1b[2J \\0')"
@@ -231,6 +239,7 @@ def test_a_record_comes_of_every_damaged_notebook(which):
         executed, record = books.grade(damaged(rng, data), master)
         assert record["status"] in ("graded", "needs manual", "not gradable")
         assert (executed is None) == (record["status"] == "not gradable") == ("reason" in record)
+        assert not record.get("reason", "").startswith(engine.DEFECT)
         assert {e["grade_id"] for e in record["exercises"]} >= {master.cells[i].name for i in master.tests}
         assert 0 <= record["score"] <= record["max_score"]
         if executed:

@@ -233,6 +233,30 @@ def test_a_callback_may_keep_the_parameters_it_sees():
     assert len({value for _, value in kept}) == 5 and all(theta @ theta == value for theta, value in kept)
 
 
+@pytest.mark.parametrize("k", [1, 2, 5, 40])
+def test_an_average_weighs_its_parameters_by_binomial_coefficients(k):
+    rng, average = np.random.default_rng(0), optimize.Average()
+    seen = [[(rng.normal(size=(2, 3)).astype(np.float32), rng.normal(size=()))] for _ in range(k)]
+    for params in seen:
+        average(params)
+    weights = [math.comb(j + 7, 8) for j in range(1, k + 1)]  # (j + 7)! / (j - 1)! / 8!
+    (W, b), total = average.params[0], sum(weights)
+    assert_allclose(W, sum(w * params[0][0] for w, params in zip(weights, seen, strict=True)) / total, atol=2e-6)
+    assert b == pytest.approx(sum(w * params[0][1] for w, params in zip(weights, seen, strict=True)) / total, rel=1e-12)
+    assert W.dtype == np.float32 and W is not seen[0][0][0]
+    assert k != 40 or sum(weights[-8:]) > 0.85 * total  # most of it from the last fifth
+
+
+def test_the_average_of_a_noisy_run_is_nearer_to_the_minimum_than_its_end():
+    X, y, f = least_squares()
+    best, average = np.linalg.solve(X.T @ X, X.T @ y), optimize.Average()
+    batches = optimize.epochs(60, 5, np.random.default_rng(0), 100)
+    last = []
+    optimize.train(f, best, batches, optimize.sgd, lambda t, theta, v: average(theta) or last.append(theta), lr=0.05)
+    noise = np.sqrt(np.mean([np.sum((theta - best) ** 2) for theta in last[-200:]]))
+    assert np.linalg.norm(average.params - best) < 0.4 * noise
+
+
 def test_the_stop_button_returns_what_there_is():
     def f(theta, b, t):
         if t == 5:

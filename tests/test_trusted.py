@@ -232,20 +232,6 @@ def test_a_clock_does_not_ring_while_somebody_is_asked():
     time.sleep(0.3)  # and never again
 
 
-# -------------------- seeds --------------------
-
-
-def test_official_seeds_are_drawn_from_for_the_while():
-    from enm5310.checks import part1
-
-    e = part1.svd_to_eig
-    assert e(lambda s, n: s**2 / n).seed == checks.PRACTICE_SEED
-    with checks.seeded({"1.7": 5, "": 6}):
-        assert e(lambda s, n: s**2 / n).seed == 5 and e(lambda s, n: s**2 / n, seed=8).seed == 8
-        assert part1.center(lambda X: (X - X.mean(0), X.mean(0))).seed == 6
-    assert e(lambda s, n: s**2 / n).seed == checks.PRACTICE_SEED
-
-
 # -------------------- verdicts, in this process --------------------
 
 LIMITS = Limits(seconds=1.0, total=60.0)

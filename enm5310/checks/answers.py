@@ -229,9 +229,14 @@ def same(a, b):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if any(x is None or isinstance(x, (str, tuple, list, dict)) for x in (a, b)):
+    if any(x is None or isinstance(x, (str, dict)) for x in (a, b)):
         return type(a) is type(b) and a == b
-    a, b = np.asarray(a), np.asarray(b)
+    try:
+        a, b = np.asarray(a), np.asarray(b)  # one of them may be a list of rows
+    except ValueError:  # ragged
+        return False
+    if not {a.dtype.kind, b.dtype.kind} <= set("biuf"):
+        return False
     scale = np.max(np.abs(b), initial=0, where=np.isfinite(b))
     rtol = tolerance(a, b)
     return a.shape == b.shape and bool(np.allclose(a, b, rtol=rtol, atol=rtol * scale, equal_nan=True))

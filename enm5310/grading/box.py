@@ -25,10 +25,12 @@ class Box:
     """A zygote at a sandbox level.  Survives the death of any student; starts itself anew when the zygote has died."""
 
     def __init__(self, level, limits=Limits(), environment=None):  # noqa: B008 - immutable
-        """environment: what the zygote finds in its environment; at the level "none" it may be the user's own."""
+        """environment: the user's own, for their own notebooks; the first student waits for the start then."""
         self.level, self.limits, self._environment = level, limits, environment
         self.process = self._control = self._scratch = self._packages = None
         self._start()
+        if environment is None:
+            self._wait()
 
     def __enter__(self):
         return self
@@ -48,17 +50,28 @@ class Box:
             scratch = self._scratch.name
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._errors = tempfile.TemporaryFile()
+        self._ready, own = False, self._environment is not None
         try:
             with theirs:
                 self.process = subprocess.Popen(
-                    sandbox.command(self.level, theirs.fileno(), scratch, self._packages.name),
-                    pass_fds=[theirs.fileno()],
-                    env=self._environment or sandbox.environment(scratch), cwd="/", start_new_session=True,
-                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors,
+                    sandbox.command(self.level, theirs.fileno(), scratch, self._packages.name, own),
+                    pass_fds=[theirs.fileno()], env=self._environment if own else sandbox.environment(scratch),
+                    cwd="/", start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    stderr=self._errors,
                 )  # fmt: skip
+        except BaseException:
+            self.close()
+            raise
+
+    def _wait(self):
+        """Until the zygote has imported what it needs; Problem when it does not get there."""
+        if self._ready:
+            return
+        try:
             self._control.settimeout(self.limits.start)
             if self._control.recv(16) != b"ready":
                 raise EOFError
+            self._ready = True
         except (OSError, EOFError) as why:
             why = str(why) if isinstance(why, TimeoutError) else self.complaint()
             self.close()
@@ -86,16 +99,17 @@ class Box:
             if folder is not None:
                 folder.cleanup()
 
-    def student(self, files=None, masks=None, *, folder=None, commands=False):
+    def student(self, files=None, masks=None, *, folder=None, commands=False, figures=True):
         """A fresh Student.  files: {relative name: bytes} of its private folder; masks: see inside/masks.py.
 
         folder: a folder of this machine to work in instead of a private one, at the level "none"; commands: whether
-        commands of the system are run.
+        commands of the system are run; figures: whether open figures are drawn.
         """
         files = _checked(files or {})
         if not self.alive:
             self.close()
             self._start()
+        self._wait()
         private, limits = None, self.limits
         if folder is None and self.level.name != "bubblewrap":
             private = _folder("student")
@@ -105,7 +119,8 @@ class Box:
         asked = {"folder": folder or (private and private.name), "home": folder is None, "copy": self._copy(masks)}
         line = _Fork(self._control, limits, asked)
         try:
-            return Student(line, self.limits, files, {"masks": masks, "commands": commands}, private)
+            setup = {"masks": masks, "commands": commands, "figures": figures}
+            return Student(line, self.limits, files, setup, private)
         except BaseException as why:
             line.close()
             if private is not None:

@@ -31,29 +31,35 @@ def grade_notebook(submitted, master, limits, seed, *, box=None, files=None):
         "exercises": [], "sandbox": box.level.name, "versions": versions(),
         "hashes": {"submitted": hashlib.sha256(submitted).hexdigest(), "master": master.sha256},
     }  # fmt: skip
-    executed = None
     try:
-        cells, notes = intake.read(submitted)
-        entries, more = repair.assemble(cells, master)
-        book = Book(entries, master, limits, seed, box, files or {})
-        with book:
-            executed, exercises = book.graded()
-            notes = [*notes, *more, *book.notes()]
-        record |= {"status": _status(exercises), "exercises": exercises, "memory": book.children.memory}
-        record["score"] = float(sum(exercise["score"] or 0 for exercise in exercises))
+        executed, graded = _graded(submitted, master, limits, seed, box, files or {})
     except Unavailable as why:
         raise Problem(f"the sandbox starts no process any more: {why}") from None
     except intake.NotGradable as why:
-        notes = []
-        record["reason"] = clean.line(str(why))
+        executed, graded = None, {"reason": clean.line(str(why))}
+    except Exception as why:  # a defect of ours, which shall not stop a class
+        executed, graded = None, {"reason": clean.line(f"{DEFECT} {type(why).__name__}: {why}")}
+    if executed is None:
         record["exercises"] = [line(cell, seed, "wrong", 0.0) for cell in master.cells if cell.points]
-    record["notes"] = list(dict.fromkeys(map(clean.line, notes)))
+    record |= graded
     record["seconds"] = round(time.monotonic() - begun, 3)
     return executed, record
 
 
-def _status(exercises):
-    return "needs manual" if any(e["state"] == "needs manual" for e in exercises) else "graded"
+DEFECT = "the grader itself stopped, please report it:"
+
+
+def _graded(submitted, master, limits, seed, box, files):
+    cells, notes = intake.read(submitted)
+    entries, more = repair.assemble(cells, master)
+    with Book(entries, master, limits, seed, box, files) as book:
+        executed, exercises = book.graded()
+        notes = [*notes, *more, *book.notes()]
+    return executed, {
+        "status": "needs manual" if any(e["state"] == "needs manual" for e in exercises) else "graded",
+        "score": float(sum(e["score"] or 0 for e in exercises)), "exercises": exercises,
+        "notes": list(dict.fromkeys(map(clean.line, notes))), "memory": book.children.memory,
+    }  # fmt: skip
 
 
 @functools.lru_cache(maxsize=4)

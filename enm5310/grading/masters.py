@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from enm5310.checks import Exercise
 from enm5310.grading import names, slices
+from enm5310.grading.serving import Unavailable
 from enm5310.practice import Problem
 
 
@@ -81,7 +82,10 @@ def prepare(master, files, limits, box):
     """
     from enm5310.grading.trial import trial  # it runs the engine, which knows masters
 
-    return trial(read(master), files, limits, box)
+    try:
+        return trial(read(master), files, limits, box)
+    except Unavailable as why:
+        raise Problem(f"the sandbox starts no process: {why}") from None
 
 
 # -------------------- reading --------------------

@@ -64,7 +64,7 @@ def _meant(submitted, master):
 def _key(source):
     """What two copies of a cell have in common: the text without the spaces around its lines; a check, any seed."""
     try:
-        call = ast.parse(source.strip(), mode="eval").body if source.count("(") < 20 else None
+        call = ast.parse(source.strip(), mode="eval").body if len(source) < 300 else None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         call = None
     if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name):

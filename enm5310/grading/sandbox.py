@@ -37,15 +37,17 @@ class Level(NamedTuple):
 SCRATCH, PACKAGES = "/tmp/zygote", "/packages"  # inside bubblewrap
 
 
-def command(level, control, scratch, packages):
+def command(level, control, scratch, packages, own=False):
     """The command line that starts a zygote at this level.
 
+    own: modules are found where this process finds them, and imported when they are asked for;
     scratch: a folder for what libraries cache; packages: the folder with copies of the course's package (redact.py).
     """
     job = {"control": control, "path": _search_path(), "level": level.name, "scratch": scratch,
            "readable": [*map(str, _readable(apart=True)), scratch], "package": str(PACKAGE),
            "listed": [str(PACKAGE.parent)] * (PACKAGE.parent.name in SITE)}  # fmt: skip
-    if level.name == "none":
+    job["warm"] = not own
+    if own:
         job["path"] = path()
     python = [sys.executable, "-P", str(INSIDE / "zygote.py"), json.dumps(job)]
     return python if level.name != "bubblewrap" else [*_bubblewrap(scratch, packages), "--", *python]

@@ -26,14 +26,14 @@ class Piped:
     def __exit__(self, *why):
         """Nothing runs without a student."""
 
-    def student(self, files=None, masks=None, *, folder, commands=False):
+    def student(self, files=None, masks=None, *, folder, commands=False, figures=True):
         line = _Process(self.limits, self._environment, folder)
         try:
-            return Student(line, self.limits, files or {}, {"masks": masks, "commands": commands})
+            setup = {"masks": masks, "commands": commands, "figures": figures}
+            return Student(line, self.limits, files or {}, setup)
         except Died as why:
             line.close()
-            told = f"notebooks cannot be run here: {line.complaint or why} (`enm5310 doctor` looks for the cause)"
-            raise Problem(told) from None
+            raise Problem(line.complaint or str(why)) from None
 
 
 class _Process:

@@ -60,12 +60,11 @@ def judge_notebook(notebook, limits=Limits(), tell=lambda done, total, what: Non
     tell(done, total, what) is called before each step; box: one that is `opened` already, else one is opened for this
     notebook.  Problem: it is no exercise notebook, or nothing can be run here.
     """
-    begun, part = time.monotonic(), plan.part_of(notebook)
-    exercises = plan.exercises(part)
-    steps, notes = plan.steps(notebook, exercises)
-    order = {step: place for place, step in enumerate(steps)}
-    came = {}
+    begun, part, came = time.monotonic(), plan.part_of(notebook), {}
     with opened(limits) if box is None else contextlib.nullcontext(box) as box:
+        exercises = plan.exercises(part)  # imports the checks, while the other process imports what it needs
+        steps, notes = plan.steps(notebook, exercises)
+        order = {step: place for place, step in enumerate(steps)}
         with _Notebook(box, notebook, steps, limits, {e.name: e for e in exercises}) as run:
             for place, step in enumerate(steps):
                 tell(place, len(steps), step)
@@ -89,12 +88,8 @@ def opened(limits):
         limits.seconds, limits.seconds * limits.slow, cpu=None, memory=limits.memory, file=2**30, frame=2**28,
         start=limits.start, total=float("inf"), fatal=limits.fatal, files=None,
     )  # fmt: skip
-    try:
-        made = (box.Box(sandbox.Level("none"), held, _environment()) if sys.platform == "linux" else
-                piped.Piped(held, _environment()))  # fmt: skip
-    except Problem as why:
-        raise Problem(f"notebooks cannot be run here: {why} (`enm5310 doctor` looks for the cause)") from None
-    with made:
+    with (box.Box(sandbox.Level("none"), held, _environment()) if sys.platform == "linux" else
+          piped.Piped(held, _environment())) as made:  # fmt: skip
         yield made
 
 
@@ -123,7 +118,7 @@ class _Notebook:
 
     def step(self, place):
         """What came of a step: {"error", "kind"} of a cell, {"missing"} or {"verdict"} of a check, or Fatal."""
-        from enm5310.grading.serving import Stopped
+        from enm5310.grading.serving import Stopped, Unavailable
 
         step, seconds = self.steps[place], self.limits.seconds
         try:
@@ -135,6 +130,8 @@ class _Notebook:
             why = ""
         except Stopped as stopped:
             why = str(stopped)
+        except Unavailable as why:
+            raise Problem(f"notebooks cannot be run here: {why} (`enm5310 doctor` looks for the cause)") from None
         fate = self.children.fates.get(place)
         if fate is not None and not fate.fatal:
             return {"error": fate.words, "kind": fate.kind}
@@ -172,13 +169,13 @@ class _Notebook:
 
 
 class _In:
-    """A box whose students work in a folder of the user's, and may run commands."""
+    """A box whose students work in a folder of the user's, may run commands, and have nobody to show figures to."""
 
     def __init__(self, box, folder):
         self.box, self.folder = box, folder
 
     def student(self, files, masks):
-        return self.box.student(folder=self.folder, commands=True)
+        return self.box.student(folder=self.folder, commands=True, figures=False)
 
 
 # -------------------- what came of it, in words --------------------

@@ -316,8 +316,8 @@ def tell(): assert libc.syscall(248, b"user", b"told", b"x", 1, -4) > 0
 def told(): return libc.syscall(249, b"user", b"told", None, -4) > 0
 """
 for _name, _source in books.blocks(WAYS).items():
-    CASES[f"encode tells decode: {_name}"] = Case(
-        functools.partial(course, {"encode-decode": SPY.format(_source)}), books.course, ("test-encode-decode",))  # fmt: skip
+    _make = functools.partial(course, {"encode-decode": SPY.format(_source)})
+    CASES[f"encode tells decode: {_name}"] = Case(_make, books.course, ("test-encode-decode",))
 
 # -------------------- the answer key --------------------
 

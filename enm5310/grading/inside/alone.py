@@ -21,7 +21,7 @@ from . import child, wire
 def main(job):
     sys.path += [path for path in job["path"] if path not in sys.path]
     channel = wire.Pipes(os.dup(0), os.dup(1), job["frame"], at_end=lambda: os._exit(1))
-    shell, outputs = child.make(job["scratch"])
+    shell, outputs = child.make(job["scratch"], warm=False)
     outputs.limit = job["output"]
     os.chdir(job["folder"])
     try:

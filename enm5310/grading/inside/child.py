@@ -1,6 +1,5 @@
 """Beside the student's code: runs cells, answers calls, sends plain data.  It keeps no clock and decides nothing."""
 
-import contextlib
 import importlib
 import io
 import linecache
@@ -28,7 +27,7 @@ class Child:
 
     def __init__(self, shell, outputs, channel):
         self.shell, self.outputs, self.channel = shell, outputs, channel
-        self.memory = None
+        self.memory, self.figures = None, True
 
     def serve(self):
         """Answers requests until the channel ends."""
@@ -57,15 +56,18 @@ class Child:
         try:
             if failed is not None:
                 raise failed
-            with _figures(self.outputs), self.shell.builtin_trap:  # get_ipython, display
-                return {"error": None, **do(**request)}
+            with self.shell.builtin_trap:  # get_ipython, display
+                try:
+                    return {"error": None, **do(**request)}
+                finally:
+                    show_figures(self.outputs, self.figures)
         except BaseException as why:  # KeyboardInterrupt and its like too: they are an answer here
             return {"error": self.told(why)}
 
     # -------------------- requests --------------------
 
-    def setup(self, files, masks, commands, memory):
-        self.memory, self.shell.commands = memory, commands
+    def setup(self, files, masks, commands, figures, memory):
+        self.memory, self.shell.commands, self.figures = memory, commands, figures
         if commands:
             os.kill = _kill
         else:
@@ -166,17 +168,11 @@ def _where(why, in_cell):
     return own[-1].lineno, line.strip()[:200]
 
 
-@contextlib.contextmanager
-def _figures(outputs):
-    """Open figures are shown as pictures when a cell has ended, as a notebook does."""
-    try:
-        yield
-    finally:
-        show_figures(outputs)
-
-
-def show_figures(outputs):
+def show_figures(outputs, draw=True):
+    """Open figures are shown as pictures when a cell has ended, as a notebook does, or only closed."""
     pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None and not draw:
+        pyplot.close("all")
     for number in pyplot.get_fignums() if pyplot is not None else ():
         file = io.BytesIO()
         try:
@@ -188,10 +184,12 @@ def show_figures(outputs):
         pyplot.close(number)
 
 
-def make(folder):
-    """(shell, outputs): everything heavy imported and tried once, so that forked children find it warm."""
+def make(folder, warm=True):
+    """(shell, outputs); warm: everything heavy imported and tried once, so that forked children find it so."""
     outputs = shells.Outputs(2**20)
     shell = shells.make(outputs, folder)
+    if not warm:
+        return shell, outputs
     for name in ("numpy.testing", "autograd.numpy", "matplotlib.pyplot", "matplotlib.backends.backend_agg",
                  "IPython.display", "asyncio", "pickle", "marshal"):  # fmt: skip
         importlib.import_module(name)

@@ -105,9 +105,10 @@ def limit(mapped, memory, cpu, file, files, threads):
         if which is None or value is None:
             continue
         most = resource.getrlimit(which)[1]
-        value = value if most == resource.RLIM_INFINITY else min(value, most)
-        spare = 5 if name == "CPU" else 0  # seconds from a signal that tells what happened to one that just ends it
-        resource.setrlimit(which, (value, value + spare if most == resource.RLIM_INFINITY else min(value + spare, most)))
+        hard = value + 5 if name == "CPU" else value  # seconds from a signal that says why to one that just ends it
+        if most != resource.RLIM_INFINITY:
+            value, hard = min(value, most), min(hard, most)
+        resource.setrlimit(which, (value, hard))
 
 
 def no_privileges():

@@ -29,7 +29,7 @@ def main(job):
     control = socket.socket(fileno=job["control"])
     sys.path += [path for path in job["path"] if path not in sys.path]
     walls.die_with_parent()
-    shell, outputs = child.make(job["scratch"])
+    shell, outputs = child.make(job["scratch"], job["warm"])
     import gc
 
     gc.collect()
