@@ -1,4 +1,4 @@
-"""Font files to arrays of pixels (slide 10): ttf, otf, ttc, woff2 and variable fonts; the only module that names Pillow.
+"""Font files to pixels (slide 10): ttf, otf, ttc, woff2 and variable fonts; the only module that names Pillow.
 
 Every face is drawn the same way, so that a decoder can compare faces: capitals have the same height, all letters stand
 on the same baseline, and each is centred in its picture.  A file that is no text font is left out and says why.

@@ -149,8 +149,9 @@ def train_on(value_and_gradient, params, batches, update, callback, lr, state=No
 class Average:
     """A running mean of the parameters it is called with: a <- a + w (theta - a) with w = 9 / (k + 8) at the k-th call.
 
-    theta_j weighs (j + 7)! / (j - 1)!, so most of it is the last tenth of the run: the noise of the steps averages out
-    and the learning rate may stay high.  Call it in a callback, at every tenth step for instance; `params` is the mean.
+    theta_j weighs (j + 7)! / (j - 1)!, so the last tenth of the run is three fifths of it: the noise of the steps
+    averages out and the learning rate may stay high.  Call it in a callback, at every tenth step for instance;
+    `params` is the mean.
     Source: Polyak & Juditsky (1992); the weights are those of Shamir & Zhang (2013).
     """
 

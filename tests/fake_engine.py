@@ -58,6 +58,12 @@ def grade(submitted, master, limits, seeds, *, box, files):
         raise ValueError("a fault of the engine")
     time.sleep(float(match[1]) if (match := re.search(r"sleep (\S+)", text)) else 0)
     score = float(match[1]) if (match := re.search(r"score (\S+)", text)) else 0.0
+    if "too much" in text:  # nbgrader raises an exception over such points
+        output = {"output_type": "execute_result", "data": {"text/plain": "99"}, "metadata": {}, "execution_count": 1}
+        graded = {"grade": True, "grade_id": "a", "points": 2, "solution": False, "locked": True, "schema_version": 3}
+        cell = {"cell_type": "code", "source": "", "metadata": {"nbgrader": graded}, "outputs": [output]}
+        book = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+        return book, {"status": "graded", "score": 99.0, "notes": [], "exercises": []}
     note = "x" * 3_000_000 if "big" in text else f"seed {seeds['1.1']}, pid {os.getpid()}"
     return None, {"status": "not gradable", "reason": "only a test", "score": score, "notes": [note], "exercises": []}
 

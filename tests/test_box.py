@@ -137,6 +137,7 @@ HONEST = {  # source -> what is shown, or how it ends
     "from concurrent.futures import ThreadPoolExecutor as T\nprint(list(T(4).map(abs, [-1, -2])))": r"\[1, 2\]",
     "import tempfile\nwith tempfile.TemporaryFile() as f: f.write(b'x'); print('on')": "on",
     "open('mine.txt', 'w').write('x'); import os; print(os.listdir())": "mine.txt",
+    "import shutil; open('a', 'w').write('1'); shutil.copy('a', 'b'); shutil.copy2('a', 'c'); print('on')": "^on\n$",
     "import os; os.makedirs('a/b'); os.rename('a', 'c'); import shutil; shutil.rmtree('c'); print('on')": "^on\n$",
     "print(__name__, get_ipython().__class__.__name__)": "__main__ Shell",
     "print(input.__name__, _ if '_' in dir() else '')": "input",
@@ -342,7 +343,7 @@ ROUTES = {  # to an answer that the notebook asks for
     "reload": "import importlib, enm5310.pca as p\nimportlib.reload(p)\nfit = p.fit",
     "by its file": "import importlib.util as u, enm5310.pca as p\ns = u.spec_from_file_location('x', p.__file__)\n"
                    "m = u.module_from_spec(s); s.loader.exec_module(m)\nfit = m.fit",
-    "by its finder": "from importlib.machinery import PathFinder\nimport enm5310, types\nm = types.ModuleType('x')\n"
+    "by its finder": "from importlib.machinery import PathFinder\nimport enm5310, types\nm = types.ModuleType('enm5310.pca')\n"
                      "PathFinder.find_spec('enm5310.pca', enm5310.__path__).loader.exec_module(m)\nfit = m.fit",
     "by its code": "import enm5310.pca as p\nns = {'__name__': 'x'}\n"
                    "exec(p.__spec__.loader.get_code('enm5310.pca'), ns)\nfit = ns['fit']",
@@ -354,7 +355,7 @@ ROUTES = {  # to an answer that the notebook asks for
     "without finders": "import sys\nfrom importlib.machinery import *\n"
                        "sys.meta_path[:] = [BuiltinImporter, FrozenImporter, PathFinder]\nfrom enm5310.pca import fit",
     "finders cleared": "import sys\nsys.meta_path[0].masks.clear()\nfrom enm5310.pca import fit",
-    "patched builtins": "import builtins\nbuiltins.setattr = builtins.hasattr = lambda *a: None\n"
+    "patched builtins": "import builtins\nbuiltins.setattr = lambda *a: None\n"
                         "from enm5310.pca import fit",
     "what is in memory": "import gc, types, enm5310.pca\n"
                          "fit = [f for f in gc.get_objects() if type(f) is types.FunctionType\n"
@@ -500,7 +501,7 @@ CHANNEL = {
     "channel replaced": ("os.dup2(os.open('/dev/null', os.O_RDWR), FD)", "died: "),
     "channel swapped for a pair": ("a, b = socket.socketpair(); os.dup2(a.fileno(), FD); keep = b", "died: "),
     "descriptors handed over": (
-        "s = socket.socket(fileno=os.dup(FD)); socket.send_fds(s, [b'xxxx'], [0, 1, 2])", PROTOCOL),
+        "s = socket.socket(fileno=os.dup(FD)); socket.send_fds(s, [b'xxxx'], [0, 1, 2])", REFUSED),
     "a thread that speaks later": (
         "threading.Thread(target=lambda: (time.sleep(0.05), os.write(FD, b'x' * 50))).start()", ANY),
     "a thread that reads requests": ("threading.Thread(target=lambda: os.read(FD, 10**6)).start()", ANY),
@@ -595,8 +596,9 @@ ATTACKS = {
     "up and out": ("open('../../../../etc/passwd').read()", REFUSED),
     "the interpreter's files": ("open(os.__file__, 'a').write('x')", REFUSED),
     "the package's files": ("import enm5310; open(enm5310.__file__, 'a').write('x')", REFUSED),
-    "attributes of others' files": ("os.chmod(os.__file__, 0o777)", REFUSED),
-    "attributes through a descriptor": ("os.fchmod(os.open(os.__file__, os.O_RDONLY), 0o777)", REFUSED),
+    "attributes of others' files": ("os.chmod(os.__file__, 0o777); os.utime(os.__file__, (0, 0))", ANY),
+    "attributes through a descriptor": ("os.fchmod(os.open(os.__file__, os.O_RDONLY), 0o777)", ANY),
+    "another length of others' files": ("os.truncate(os.__file__, 0)", REFUSED),
     "a priority of others": ("os.setpriority(os.PRIO_USER, 0, 19)", REFUSED),
     "a limit of others": ("resource.prlimit(os.getppid() or 1, resource.RLIMIT_CPU, (0, 0))", REFUSED),
     "signals by a descriptor": ("import fcntl; fcntl.fcntl(FD, fcntl.F_SETOWN, os.getppid() or 1)", REFUSED),
@@ -621,19 +623,21 @@ def test_an_attack_harms_nobody_else(box, name):
 
 
 def attack(box, source, expected):
-    zygote, mine = box.process.pid, len(os.listdir("/proc/self/fd"))
+    zygote, mine, library = box.process.pid, len(os.listdir("/proc/self/fd")), os.stat(os.__file__)
     with box.student() as victim:
         victim.cell("secret = 'of the victim'\nopen('mine', 'w').write(secret)")
         with box.student() as student:
             assert student.cell(FIND).error is None
             told = outcome(student, source, 1.0 if expected == ENDLESS else 15.0)
-            told += outcome(student, "print('on')")
+            told += outcome(student, "print('on')", 3.0)
             assert re.search(expected, told), told
             assert "of the victim" not in told
         assert outcome(victim, "print(secret, open('mine').read())") == "of the victim of the victim\n"
     with box.student() as student:
         assert outcome(student, "import os\nprint(6 * 7, os.listdir())") == "42 ['.tmp']\n"
     assert box.process.pid == zygote and box.alive
+    now = os.stat(os.__file__)
+    assert (now.st_mode, now.st_size, now.st_mtime) == (library.st_mode, library.st_size, library.st_mtime)
     assert left_over(box) == [] and len(os.listdir("/proc/self/fd")) == mine
 
 

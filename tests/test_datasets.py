@@ -1,10 +1,9 @@
-"""datasets: the packaged arrays against scikit-learn's and published numbers; the downloader against hostile mirrors.
+"""datasets: the downloader against hostile mirrors, and what it feeds.
 
 The mirrors are HTTP servers on the loopback interface, one per behaviour; no test talks to any other host.
 """
 
 import base64
-import copy
 import gzip
 import hashlib
 import io
@@ -19,200 +18,17 @@ import tempfile
 import threading
 import time
 import tracemalloc
-import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
-import sklearn.datasets
 
 import enm5310
 from enm5310 import datasets
-from enm5310.datasets import build, download, mirrors, mnist
+from enm5310.datasets import download, mirrors, mnist
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"  # beside the clone, not in it
-SITE = Path(sklearn.datasets.__file__).parents[2]  # holds sklearn/datasets/data
-
-
-# -------------------- packaged --------------------
-
-
-def spectrum(X):
-    """Eigenvalues of X'X/n by singular values, decreasing: no covariance matrix is formed."""
-    return np.linalg.svd(X - X.mean(0), compute_uv=False) ** 2 / len(X)
-
-
-def test_digits_have_the_published_spectrum():
-    lam = spectrum(datasets.load_digits().data)  # SYLLABUS T1(c)
-    np.testing.assert_allclose(lam[:3], [178.9073, 163.6266, 141.7095], atol=5e-5)
-    np.testing.assert_allclose(lam[:2] / lam.sum(), [0.148906, 0.136188], atol=5e-7)
-    np.testing.assert_allclose([lam[k:].sum() for k in (2, 10, 30)], [858.9448, 314.5150, 49.1580], atol=5e-5)
-    assert (lam > 1e-9).sum() == 61
-    assert [int((lam.cumsum() / lam.sum() < share).sum()) + 1 for share in (0.90, 0.95, 0.99)] == [21, 29, 41]
-
-
-def test_iris_has_the_published_spectrum():
-    X = datasets.load_iris().data  # SYLLABUS T1(d)
-    lam = spectrum(X)
-    np.testing.assert_allclose(lam, [4.200053, 0.241053, 0.077688, 0.023676], atol=5e-7)
-    assert lam[2:].sum() == pytest.approx(0.101364, abs=5e-7)
-    assert np.sqrt(lam[2:].sum() * len(X) / (X**2).sum()) == pytest.approx(0.039924, abs=5e-7)
-
-
-@pytest.mark.parametrize("name", ["digits", "iris"])
-def test_loaders_return_what_scikit_learn_returns(name):
-    ours, theirs = getattr(datasets, f"load_{name}")(), getattr(sklearn.datasets, f"load_{name}")()
-    for field in set(ours) - {"DESCR"}:
-        np.testing.assert_array_equal(ours[field], theirs[field], err_msg=field)
-    assert (ours.data.dtype, ours.target.dtype) == (theirs.data.dtype, theirs.target.dtype)
-    X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
-    np.testing.assert_array_equal(X, theirs.data)
-    np.testing.assert_array_equal(y, theirs.target)
-    assert set(theirs) - set(ours) <= {"frame", "filename", "data_module"}
-
-
-@pytest.mark.parametrize("load", [datasets.load_digits, datasets.load_iris])
-def test_each_call_returns_fresh_arrays(load):
-    first, want = load(), copy.deepcopy(load())
-    for field in ("data", "target", "target_names"):
-        first[field][...] = first[field].flat[0]
-    for field in ("data", "target", "target_names"):
-        np.testing.assert_array_equal(load()[field], want[field])
-
-
-def test_digits_images_are_the_rows_of_data():
-    digits = datasets.load_digits()
-    assert digits.images.shape == (1797, 8, 8)
-    digits.images[5, 2, 3] = -1
-    assert digits.data[5, 2 * 8 + 3] == -1
-    assert digits.feature_names[2 * 8 + 3] == "pixel_2_3"
-
-
-def test_bunch_is_a_dictionary_with_attributes():
-    bunch = datasets.load_iris()
-    bunch.extra = 3
-    assert bunch["extra"] == bunch.extra == pickle.loads(pickle.dumps(bunch)).extra == 3
-    assert "DESCR" in dir(bunch)
-    with pytest.raises(AttributeError, match="no field 'traget'; the fields are data, target"):
-        bunch.traget  # noqa: B018
-
-
-def test_loading_imports_nothing_heavy():
-    code = (
-        "import sys, enm5310.datasets as d, enm5310.datasets.build; d.load_digits(); d.available();"
-        "sys.exit(bool({'sklearn', 'scipy', 'matplotlib', 'tqdm', 'autograd'} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
-# -------------------- build --------------------
-
-
-def wheel(folder, tamper=b""):
-    """A wheel with the name of the pinned one and, of its contents, the two csv files."""
-    path, info = folder / build.WHEEL, "scikit_learn-1.9.1.dist-info/"
-    with zipfile.ZipFile(path, "w") as archive:
-        for name in build.SHA256:
-            archive.writestr(build.FOLDER + name, (SITE / build.FOLDER / name).read_bytes() + tamper)
-        archive.writestr(info + "METADATA", "Metadata-Version: 2.1\nName: scikit-learn\nVersion: 1.9.1\n")
-        archive.writestr(info + "WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: cp311-cp311-linux_x86_64\n")
-        archive.writestr(info + "RECORD", "")
-    return path
-
-
-def refusal(*argv):
-    """The one line with which the build script gives up."""
-    with pytest.raises(SystemExit) as stop:
-        build.main([*map(str, argv)])
-    assert isinstance(stop.value.code, str)  # Python prints it to stderr and exits with status 1
-    assert "\n" not in stop.value.code
-    return stop.value.code
-
-
-@pytest.fixture
-def copies(tmp_path, monkeypatch):
-    """The packaged files, in a folder of their own that the build script takes for its home."""
-    home = tmp_path / "home"
-    home.mkdir()
-    for name in ("digits.npz", "iris.npz"):
-        (home / name).write_bytes((build.HERE / name).read_bytes())
-    monkeypatch.setattr(build, "HERE", home)
-    return home
-
-
-def test_packaged_files_are_a_rebuild_byte_for_byte(copies, capsys):
-    build.main(["--check", "--from", str(SITE)])
-    assert capsys.readouterr().out == "digits.npz, iris.npz: the same as a rebuild\n"
-    before = {path.name: path.read_bytes() for path in copies.iterdir()}
-    for path in copies.iterdir():
-        path.unlink()
-    build.main(["--from", str(SITE)])
-    assert before == {path.name: path.read_bytes() for path in copies.iterdir()}
-
-
-def test_npz_bytes_depend_on_the_arrays_only(monkeypatch):
-    arrays = {"x": np.arange(6).reshape(2, 3), "y": np.array(["a", "b"])}
-    first = build.npz(arrays)
-    monkeypatch.setattr(time, "time", lambda: 2e9)
-    monkeypatch.setattr(sys, "platform", "win32")
-    assert build.npz({name: np.asfortranarray(array) for name, array in arrays.items()}) == first
-    with zipfile.ZipFile(io.BytesIO(first)) as archive:
-        assert {(e.date_time, e.compress_type, e.create_system) for e in archive.infolist()} == {
-            ((1980, 1, 1, 0, 0, 0), zipfile.ZIP_STORED, 3)
-        }
-    with np.load(io.BytesIO(first)) as back:
-        assert all(np.array_equal(back[name], array) for name, array in arrays.items())
-
-
-def test_check_says_what_differs(copies):
-    argv = ("--check", "--from", SITE)
-    arrays = dict(np.load(io.BytesIO((copies / "digits.npz").read_bytes())))
-    np.savez_compressed(copies / "digits.npz", **arrays)
-    assert refusal(*argv).startswith("digits.npz differs from its source in its bytes, not in its numbers: run ")
-    arrays["images"][7, 3, 3] ^= 1
-    (copies / "digits.npz").write_bytes(build.npz(arrays))
-    assert refusal(*argv).startswith("digits.npz differs from its source in images: run ")
-    (copies / "digits.npz").write_bytes(b"PK\3\4 not a zip")
-    (copies / "iris.npz").unlink()
-    assert "digits.npz differs from its source so far that" in refusal(*argv)
-    assert "iris.npz is missing" in refusal(*argv)
-
-
-def test_build_reads_wheels_and_source_archives(tmp_path, copies):
-    build.main(["--check", "--from", str(wheel(tmp_path))])
-    with build.tarfile.open(tmp_path / "scikit_learn-1.9.1.tar.gz", "w:gz") as archive:
-        for name in build.SHA256:
-            archive.add(SITE / build.FOLDER / name, f"scikit_learn-1.9.1/{build.FOLDER}{name}")
-    build.main(["--check", "--from", str(tmp_path / "scikit_learn-1.9.1.tar.gz")])
-
-
-def test_build_refuses_other_sources(tmp_path, copies):
-    assert "digits.csv.gz: its SHA-256 is not the pinned one" in refusal("--from", wheel(tmp_path, b" "))
-    with zipfile.ZipFile(tmp_path / "other.whl", "w") as archive:
-        archive.writestr("other.py", "")
-    for path in (tmp_path / "absent.whl", tmp_path / "other.whl", tmp_path, Path(__file__)):
-        assert f"{path}: cannot read {build.FOLDER}" in refusal("--from", path)
-
-
-def test_build_downloads_with_pip_and_ignores_its_noise(tmp_path, copies, monkeypatch, capsys):
-    """The real pip, told to look for packages in a folder only; PYTHONVERBOSE fills its stderr with noise."""
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    assert "pip cannot download scikit-learn==1.9.1" in refusal("--check")
-    sha256 = hashlib.sha256(wheel(tmp_path).read_bytes()).hexdigest()
-    assert "pip did not download the pinned" in refusal("--check")
-    monkeypatch.setattr(build, "WHEEL_SHA256", sha256)
-    monkeypatch.setenv("PYTHONVERBOSE", "1")
-    build.main(["--check"])
-    assert capsys.readouterr().out == "digits.npz, iris.npz: the same as a rebuild\n"
-
-
-def test_build_exits_with_status_1_and_one_line(tmp_path):
-    argv = [sys.executable, "-m", "enm5310.datasets.build", "--check", "--from", str(tmp_path)]
-    run = subprocess.run(argv, capture_output=True, text=True)
-    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
 
 
 # -------------------- mirrors on the loopback interface --------------------

@@ -9,16 +9,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from enm5310.grading import command, sandbox
 from enm5310.practice import Problem
-from tests import courses
+from tests import courses, fake_engine
 from tests.courses import answered, hand_in
 from tests.students import call
 from tests.test_cli import terminal
@@ -338,6 +340,26 @@ def test_two_graders_do_not_write_at_once(small, monkeypatch):
         command.grade(command.Asked("ps1"), command.the_engine()._replace(choose=lambda unsafe: None))
 
 
+def test_a_fault_of_the_engine_costs_one_submission_and_is_tried_again_next_time(tmp_path, monkeypatch, capsys):
+    folder = courses.make(tmp_path / "course", manual=False)
+    log = tmp_path / "log"
+    for student, text in {"a": "raise", "b": f"kill log {log}", "c": "too much", "d": "score 1"}.items():
+        hand_in(folder, student, {"problem1": text})
+    monkeypatch.chdir(folder)
+    engine = command.Engine(lambda unsafe: SimpleNamespace(name="fake"), fake_engine.Limits(), fake_engine.box,
+                            fake_engine.prepare, fake_engine.grade)  # fmt: skip
+    for tries in (2, 4):
+        assert command.grade(command.Asked("ps1", json=tmp_path / "o.json", jobs=2), engine) == 1
+        document = json.loads((tmp_path / "o.json").read_text())
+        assert summary(document) == dict.fromkeys("abcd", ("not gradable", None))
+        told = [row(document, student)["notes"][0] for student in "abcd"]
+        for words, wanted in zip(told, ("the grader fail", "SIGKILL", "cannot read the result: partial", "only a test"),
+                                 strict=True):  # fmt: skip
+            assert wanted in words
+        assert len(log.read_text().splitlines()) == tries
+    assert "2 of them unchanged" in capsys.readouterr().out
+
+
 def test_a_file_that_cannot_be_read_costs_its_student_only(level, tmp_path):
     folder = courses.make(tmp_path / "course", manual=False)
     hand_in(folder, "ada", {"problem1": CLASS["right"]})
@@ -473,3 +495,56 @@ def test_kill_9_at_any_moment_loses_nothing(level, tmp_path):
         s: (score, True) for s, (_, score) in wanted.items()}  # fmt: skip
     left = [p for p in folder.rglob("*") if p.name.endswith(".part")]
     assert left == [] and [p.name for p in scratch.iterdir() if p.name.startswith("enm5310")] == []
+
+
+# -------------------- PostgreSQL --------------------
+
+
+@pytest.fixture
+def postgresql():
+    """(address of an empty database, folder with its driver): a server of our own, which must not run as root."""
+    names = "initdb", "pg_ctl", "createdb"
+    places = [*map(Path, os.environ.get("PATH", "").split(os.pathsep)), *Path("/usr/lib/postgresql").glob("*/bin")]
+    programs = next((place for place in places if all((place / name).is_file() for name in names)), None)
+    if programs is None:
+        assert os.geteuid() == 0, "install PostgreSQL"
+        for command in (["update", "-qq"], ["install", "-y", "-qq", "postgresql"]):
+            subprocess.run(["apt-get", *command], check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+        programs = next(Path("/usr/lib/postgresql").glob("*/bin"))
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:  # short: its socket's path has room for 107 bytes
+        user = "nobody" if os.geteuid() == 0 else None
+
+        def run(program, *arguments):
+            subprocess.run([programs / program, *arguments], check=True, user=user, stdout=subprocess.DEVNULL, cwd="/")
+
+        if user:
+            shutil.chown(folder, user)
+        driver = [sys.executable, "-m", "pip", "install", "-q", "--target", f"{folder}/driver", "psycopg[binary]"]
+        subprocess.run(driver, check=True)
+        run("initdb", "-D", f"{folder}/data", "-A", "trust", "-U", "grader")
+        run("pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", f"-k {folder} -c listen_addresses=''",
+            "start")  # fmt: skip
+        try:
+            run("createdb", "-h", folder, "-U", "grader", "grades")
+            yield f"postgresql+psycopg://grader@/grades?host={folder}", f"{folder}/driver"
+        finally:
+            run("pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "stop")
+
+
+@pytest.mark.database
+def test_a_gradebook_in_postgresql(level, postgresql, tmp_path):
+    address, driver = postgresql
+    folder = courses.make(tmp_path / "course", manual=False, config=f"c.CourseDirectory.db_url = {address!r}")
+    for student in ("right", "half", "torn"):
+        hand_in(folder, student, {"problem1": CLASS[student]})
+    out = tmp_path / "out.json"
+    for again in (False, True):
+        run = call("grade", "ps1", "--json", out, cwd=folder, PYTHONPATH=driver)
+        assert run.returncode == 1 and run.stderr == "", run.stdout + run.stderr
+        scores = {"right": ("graded", 4), "half": ("graded", 3), "torn": ("not gradable", None)}
+        assert summary(json.loads(out.read_text())) == scores and ("unchanged" in run.stdout) == again
+    export = subprocess.run([sys.executable, "-m", "nbgrader", "export"], cwd=folder, capture_output=True, text=True,
+                            env={**os.environ, "PYTHONPATH": driver})  # fmt: skip
+    assert export.returncode == 0, export.stderr
+    table = [line.split(",") for line in (folder / "grades.csv").read_text().splitlines()[1:]]
+    assert {line[3]: float(line[9]) for line in table} == {"right": 4, "half": 3, "torn": 0}

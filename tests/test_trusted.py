@@ -2,6 +2,8 @@
 
 import ast
 import contextlib
+import decimal
+import fractions
 import json
 import os
 import random
@@ -16,6 +18,7 @@ from enm5310.checks import engine as checks
 from enm5310.grading import engine, isolated, masters, names, proxies, serving
 from enm5310.grading.box import Limits, Oversized, Remote, Reply
 from enm5310.grading.clock import Clock, OutOfTime
+from enm5310.grading.inside import effigies, wire
 from enm5310.practice import Problem
 from tests.grading import books, double
 
@@ -294,6 +297,20 @@ def test_what_compares_with_nothing_does_not_pass_a_careless_test(answer):
     assert got[1] == 0 and got[2].startswith("f gave ")
 
 
+@pytest.mark.parametrize("answer", ["Fraction(3, 4)", "Decimal('-1.50')", "Decimal('NaN')", "Decimal('Infinity')"])
+def test_exact_numbers_come_as_they_are(answer):
+    scope = {"Fraction": fractions.Fraction, "Decimal": decimal.Decimal}
+    value = eval(answer, scope)
+    frame = wire.unpack(wire.pack({"value": value})[4:])
+    assert type(frame["value"]) is type(value) and repr(frame["value"]) == repr(value)
+
+
+@pytest.mark.parametrize("value", [(1, 0), (1, 2, 3), (1.0, 2), "1e999999", "x", "1" * 2_000, None, 3])
+def test_numbers_of_no_ordinary_size_are_no_answer(value):
+    with pytest.raises(ValueError, match="not a number"):
+        effigies.make(("exact", "fractions", "Fraction", value))
+
+
 def test_an_instructor_may_return_nothing():
     written = "--- solution f\ndef f(x):\n    ### BEGIN SOLUTION\n    return [x] * x\n    ### END SOLUTION\n"
     assert judged(written + "--- test it 2\nassert f(0) == [] and f(2) == [2, 2]")[0]["it"] == RIGHT
@@ -321,6 +338,60 @@ def test_a_test_that_runs_text_is_not_run_outside(call):
     got, master, _ = judged(f"{F}--- test it 2\nassert {call} == 6")
     assert got["it"] == RIGHT and not master.cells[1].protected
     assert "not protected" in master.notes[0]
+
+
+FOREIGN_TESTS = [  # more that instructors write, with what the test needs of f(x) = 2 x
+    "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(f(3), 6)\n"
+    "result = unittest.TextTestRunner().run(unittest.defaultTestLoader.loadTestsFromTestCase(T))\n"
+    "assert result.wasSuccessful()",
+    "import numpy.testing as npt\nnpt.assert_array_equal([f(x) for x in range(3)], [0, 2, 4])",
+    "import numpy as np\nassert np.vectorize(f)(np.arange(3)).tolist() == [0, 2, 4]",
+    "assert list(map(f, [1, 2])) == [2, 4] and sorted([2, 1], key=f) == [1, 2]",
+    "assert f(x=3) == 6 and f(*[3]) == 6 and f(**{'x': 3}) == 6",
+    "assert callable(f) and f.__name__ == 'f'",
+    "from math import isclose\nfor x, y in [(1, 2), (0.5, 1.0)]:\n    assert isclose(f(x), y)",
+    "def check(g):\n    assert g(3) == 6\n    return True\nassert check(f) and check(lambda x: f(x))",
+    "try:\n    f('a') + 1\nexcept TypeError as why:\n    assert 'str' in str(why)",
+    "assert f(2 + 1j) == 4 + 2j and f(10**30) == 2 * 10**30 and f(True) == 2 and f('ab') == 'abab'",
+    "import warnings\nwith warnings.catch_warnings():\n    warnings.simplefilter('error')\n    assert f(1) == 2",
+    "assert all(f(x) % 2 == 0 for x in range(5))",
+    "from functools import reduce\nassert reduce(lambda a, b: a + f(b), [1, 2, 3], 0) == 12",
+    "assert f([1]) == [1, 1] and f((1,)) == (1, 1) and f(b'a') == b'aa'",
+]
+
+
+@pytest.mark.parametrize("test", FOREIGN_TESTS)
+def test_what_instructors_write_is_protected_and_fails_a_wrong_answer(test):
+    written = f"{F}--- test it 2\n{test}"
+    got, master, _ = judged(written)
+    assert got["it"] == RIGHT and master.cells[1].protected
+    wrong = judged(written, {"f": "def f(x):\n    raise StopIteration"})[0]["it"]
+    assert wrong[1] == (2 if "callable" in test else 0)
+
+
+@pytest.mark.parametrize("version", range(4))
+def test_every_version_of_nbgraders_metadata_is_read(version):
+    source = books.source_book(f"{F}--- test it 2\nassert f(3) == 6\n--- essay words 3\nhm")
+    for cell in source["cells"]:
+        mine = cell["metadata"]["nbgrader"]
+        del mine["schema_version"], mine["task"]
+        mine |= {"schema_version": version} if version else {}
+        if version < 2 and mine.get("points"):
+            mine["points"] = str(mine["points"])
+    master = masters.read(json.dumps(source).encode())
+    assert [(cell.role, cell.points) for cell in master.cells] == [("solution", 0), ("test", 2), ("manual", 3)]
+    assert all(cell.nbgrader["schema_version"] == 3 and cell.nbgrader["task"] is False for cell in master.cells)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"cells": [3]}', b'{"cells": [{"cell_type": "code"}]}', b"\xff"])
+def test_a_source_that_is_no_notebook_is_told_to_the_instructor(data):
+    with pytest.raises(Problem, match="the source notebook cannot be read"):
+        masters.read(data)
+
+
+def test_names_are_there_once_in_a_source():
+    with pytest.raises(Problem, match="several cells with the nbgrader id f"):
+        masters.read(json.dumps(books.source_book(F + F)).encode())
 
 
 def test_a_test_that_deletes_a_name_is_run_inside():

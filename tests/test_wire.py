@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from enm5310.checks import answers
-from enm5310.grading.inside import effigies, wire
+from enm5310.grading.inside import effigies, plain, wire
 
 
 def there_and_back(value, **options):

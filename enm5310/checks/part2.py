@@ -386,7 +386,7 @@ BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
 @exercise(
     "2.4", of=("adam_step", "train_linear_ae"), slide=3, title="Train a linear auto-encoder",
-    answers=["enm5310.optimize.adam", "enm5310.autoencoder.fit_linear"], slow=True,
+    answers=["enm5310.optimize.adam", "enm5310.optimize.adam_in_place", "enm5310.autoencoder.fit_linear"], slow=True,
     parts={MOMENTS: 1, THETA: 1, FLOOR: 1, PLANE: 1},
     hints=[
         "Adam is the five lines of the formula, in their order. m and v are running averages; t counts from 1. Return "
@@ -514,7 +514,7 @@ LIMIT = 2.6  # of the squared error per test image; PCA with two components has 
 
 @exercise(
     "2.5", of=("ae_loss", "train_ae"), slide=3, title="Bend the plane: a deep auto-encoder",
-    answers=["enm5310.autoencoder.loss", "enm5310.autoencoder.fit"], slow=True,
+    answers=["enm5310.autoencoder.loss", "enm5310.autoencoder.fit", "enm5310.training.fit"], slow=True,
     parts={LINEAR: 1, HIDDEN: 1, BETTER: 1, BENT: 1},
     hints=[
         "Encoder and decoder are two networks as in 2.1: tanh after each layer except the last one, of *both*. So code "

@@ -389,7 +389,8 @@ def _(a, axis):
 
 @exercise(
     "3.4", of="kl_std_normal", slide=5, canon=_numbers, title="KL to the standard normal",
-    answers=["enm5310.distributions.kl_standard_normal", "enm5310.distributions.kl_diag"],
+    answers=[*(f"enm5310.{module}.kl_standard_normal" for module in ("distributions", "fused")),
+             "enm5310.distributions.kl_diag"],
     parts={"0 at the prior": 0, "mean moved": 1, "mean and variance": 1},
     hints=[
         "Per dimension: 1/2 [mean^2 + sigma^2 - 1 - log sigma^2]. Which of these is `logvar`?",

@@ -6,29 +6,42 @@ Conventions are scikit-learn's: keyword arguments only, a Bunch with ``data`` (n
 
 from typing import NamedTuple
 
+from . import fontsource, mnist, molecules
 from .download import get_data_home
-from .mnist import FASHION_MNIST, MNIST, fetch_fashion_mnist, fetch_mnist, folder, idx_files
-from .packaged import LICENCES, load_digits, load_iris, packaged_file
+from .fontsource import fetch_fonts
+from .mnist import FASHION_MNIST, MNIST, fetch_fashion_mnist, fetch_mnist
+from .molecules import fetch_zinc250k, load_molecules
+from .packaged import LICENCES, load_demand, load_digits, load_glyphs, load_iris, packaged_file
 
 __all__ = [
-    "Entry", "available", "fetch", "fetch_fashion_mnist", "fetch_mnist", "get_data_home", "load_digits", "load_iris",
-]
+    "Entry", "available", "fetch", "fetch_fashion_mnist", "fetch_fonts", "fetch_mnist", "fetch_zinc250k",
+    "get_data_home", "load_demand", "load_digits", "load_glyphs", "load_iris", "load_molecules",
+]  # fmt: skip
 
-_LOADERS = {"digits": load_digits, "iris": load_iris, "mnist": fetch_mnist, "fashion_mnist": fetch_fashion_mnist}
+_LOADERS = {
+    "digits": load_digits, "iris": load_iris, "glyphs": load_glyphs, "molecules": load_molecules, "demand": load_demand,
+    "mnist": fetch_mnist, "fashion_mnist": fetch_fashion_mnist, "fonts": fetch_fonts, "zinc250k": fetch_zinc250k,
+}  # fmt: skip
 
 
 class Entry(NamedTuple):
     name: str
     kind: str  # "packaged" or "fetchable"
     state: str  # "packaged", "cached" or "not cached"
-    size: int  # bytes on disk, once it is there
+    size: int  # bytes on disk, once it is there; 0 where nobody published it and it is not there yet
     where: str  # the file or the folder
     licence: str
 
 
 def available(data_home=None):
     """All data sets, one Entry each, without reading any: "cached" means that all files are there in full length."""
-    return [_packaged(name) for name in LICENCES] + [_fetchable(d, data_home) for d in (MNIST, FASHION_MNIST)]
+    images = [
+        _fetchable(d.name, mnist.idx_files(d), mnist.folder(d, data_home), d.licence) for d in (MNIST, FASHION_MNIST)
+    ]
+    faces = [face.file for face in fontsource.faces()]
+    fonts = _fetchable("fonts", faces, fontsource.folder(data_home), "OFL-1.1; one family Apache-2.0")
+    zinc = _fetchable("zinc250k", [molecules.ZINC], molecules.folder(data_home), "ZINC's terms not verified")
+    return [*map(_packaged, LICENCES), *images, fonts, zinc]
 
 
 def fetch(name, **options):
@@ -43,8 +56,12 @@ def _packaged(name):
     return Entry(name, "packaged", "packaged", len(file.read_bytes()), str(file), LICENCES[name])
 
 
-def _fetchable(dataset, data_home):
-    files, where = idx_files(dataset), folder(dataset, data_home)
-    there = all((where / f.name).is_file() and (where / f.name).stat().st_size == f.size for f in files)
-    state = "cached" if there else "not cached"
-    return Entry(dataset.name, "fetchable", state, sum(f.size for f in files), str(where), dataset.licence)
+def _fetchable(name, files, where, licence):
+    found = [_size(where / file.name) for file in files]
+    there = all(size is not None and size == (file.size or size) for size, file in zip(found, files, strict=True))
+    total = sum(file.size or size or 0 for size, file in zip(found, files, strict=True))
+    return Entry(name, "fetchable", "cached" if there else "not cached", total, str(where), licence)
+
+
+def _size(path):
+    return path.stat().st_size if path.is_file() else None

@@ -23,8 +23,9 @@ log = logging.getLogger("enm5310.datasets")
 
 class File(NamedTuple):
     name: str  # in the cache and, with or without ".gz", at the mirrors
-    size: int  # bytes, uncompressed
+    size: int | None  # bytes, uncompressed; None where nobody published it
     sha256: str  # of the uncompressed bytes
+    packed: bool = True  # mirrors may have it as name.gz; False saves asking for that
 
 
 def get_data_home(data_home=None):
@@ -53,8 +54,9 @@ def obtain(
 
 def read(path, file):
     """The bytes at `path`, shape (size,), uint8; None if there are none, or not those of `file`."""
+    most = -1 if file.size is None else file.size + 1  # one more, to see a file that is too long; -1: all of it
     try:
-        stream = np.fromfile(path, np.uint8, count=file.size + 1)  # one more, to see a file that is too long
+        stream = np.fromfile(path, np.uint8, count=most)
     except (FileNotFoundError, NotADirectoryError):
         return None
     return stream if hashlib.sha256(stream).hexdigest() == file.sha256 else None
@@ -88,7 +90,7 @@ def save(mirror, file, path, timeout, progress):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         stream = pieces(mirror, file, timeout)
-        with closing(stream), open(temporary, "xb") as out, _reporter(progress, file) as report:
+        with closing(stream), open(temporary, "xb") as out, reporter(progress, file) as report:
             for piece in stream:
                 out.write(piece)
                 report(out.tell())
@@ -123,7 +125,7 @@ def _rounds(asked, n_retries, delay):
 
 
 @contextmanager
-def _reporter(progress, file):
+def reporter(progress, file):
     """A function of the bytes done: the caller's ``progress(name, done, total)``, a bar, or nothing."""
     if callable(progress):
         yield lambda done: progress(file.name, done, file.size)

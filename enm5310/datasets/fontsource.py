@@ -12,7 +12,7 @@ import numpy as np
 from enm5310 import glyphs
 
 from ._bunch import Bunch
-from .download import File, get_data_home, obtain
+from .download import File, get_data_home, obtain, reporter
 
 MIRRORS = ("https://cdn.jsdelivr.net/npm", "https://unpkg.com")  # both serve the files of any npm package
 SERIF = {
@@ -67,6 +67,11 @@ def faces():
     return sorted(found, key=lambda face: face[0:1] + face[3:5])
 
 
+def embedded():
+    """The 140 faces of `load_glyphs`, in its order: regular and bold."""
+    return [face for face in faces() if face.weight in (400, 700)]
+
+
 def fetch_fonts(
     *, families=None, chars=glyphs.CHARS, size=32, data_home=None, download_if_missing=True, return_X_y=False,
     n_retries=3, delay=1.0, mirrors=None, progress=None, timeout=10.0,
@@ -84,8 +89,11 @@ def fetch_fonts(
     where = folder(data_home)
     mirrors = MIRRORS if mirrors is None else [mirrors] if isinstance(mirrors, str | os.PathLike) else list(mirrors)
     how = {"n_retries": n_retries, "delay": delay, "timeout": timeout, "download_if_missing": download_if_missing}
-    for face in chosen:
-        obtain(face.file, where, mirrors, progress=progress if callable(progress) else False, **how)
+    whole = File("fonts", sum(face.size for face in chosen), "")
+    with reporter(progress, whole) as report:
+        for i, face in enumerate(chosen, 1):
+            obtain(face.file, where, mirrors, progress=False, **how)
+            report(sum(face.size for face in chosen[:i]))
     paths = [where / face.file.name for face in chosen]
     drawn = glyphs.render(paths, chars, size)
     if drawn.skipped:

@@ -13,6 +13,7 @@ from enm5310 import __version__
 
 CHUNK = 1 << 18  # bytes asked of a mirror at a time
 PIECE = 1 << 20  # most bytes unpacked at a time, however far they were compressed
+LIMIT = 1 << 28  # most bytes of a file whose size nobody published
 
 
 class Unusable(Exception):
@@ -29,14 +30,15 @@ def pieces(mirror, file, timeout):
     with _in_words(file, timeout), _opened(mirror, file, timeout) as stream:
         for piece in inflate(stream):
             size += len(piece)
-            if size > file.size:
-                raise Unusable(f"sent more than the {file.size} bytes expected")
+            if size > (LIMIT if file.size is None else file.size):
+                raise Unusable(f"sent more than the {LIMIT if file.size is None else file.size} bytes expected")
             sha256.update(piece)
             yield piece
-    if size < file.size:
+    if file.size is not None and size < file.size:
         raise Unusable(f"stopped after {size} of {file.size} bytes", again=True)
     if sha256.hexdigest() != file.sha256:
-        raise Unusable("sent something else of the same size (wrong SHA-256)")
+        what = f"{size} bytes of something else" if file.size is None else "something else of the same size"
+        raise Unusable(f"sent {what} (wrong SHA-256)", again=file.size is None)  # it may have been cut short
 
 
 def inflate(stream):
@@ -60,6 +62,8 @@ def _gunzip(chunks):
 
 def _opened(mirror, file, timeout):
     """The stream of name.gz, or of the bare name where there is no name.gz."""
+    if not file.packed:
+        return _open(mirror, file.name, timeout)
     try:
         return _open(mirror, f"{file.name}.gz", timeout)
     except FileNotFoundError:
@@ -86,7 +90,7 @@ def _in_words(file, timeout):
     try:
         yield
     except FileNotFoundError as error:
-        what = f"has no {file.name}.gz and no {file.name}"
+        what = f"has no {file.name}.gz and no {file.name}" if file.packed else f"has no {file.name}"
         raise Unusable(f"{what} ({error})" if error.errno is None else what) from None
     except (OSError, HTTPException, ValueError, zlib.error) as error:
         why = getattr(error, "reason", error)  # urllib wraps what happened while it was connecting

@@ -13,6 +13,9 @@ from ._bunch import Bunch
 LICENCES = {
     "digits": "BSD-3-Clause (scikit-learn's copy); UCI's own terms not verified",
     "iris": "BSD-3-Clause (scikit-learn's copy); measurements published by Fisher, 1936",
+    "glyphs": "pictures of letters in typefaces under OFL-1.1, one family under Apache-2.0",
+    "molecules": "MIT (molsets' copy); ZINC's own terms not verified",
+    "demand": "BSD-3-Clause (ddop's copy)",
 }
 
 _DIGITS = """Optical recognition of handwritten digits: 1797 images of 8 x 8 pixels, 10 classes.
@@ -26,6 +29,12 @@ _IRIS = """Iris flowers: 150 plants, 50 of each of 3 species, 4 lengths in cm.
 R. A. Fisher, The use of multiple measurements in taxonomic problems, Annals of Eugenics 7 (1936) 179-188. The copy is
 the one in scikit-learn: Fisher's numbers, without the two misprints of the UCI file."""
 
+_DEMAND = """Demand at YAZ, a restaurant in Stuttgart: 765 days, 2013-10-04 to 2015-11-07, of 7 main ingredients.
+
+The copy is the one in the package ddop 0.7.6 (A. Philippi et al.), with the weather and the holidays. A day when the
+restaurant was closed counts as a demand of 0. Units of the weather are not stated there. Nothing was corrected: the
+source calls 2014-12-31, a Wednesday, a Saturday."""
+
 
 def load_digits(*, return_X_y=False):
     """The digits X, shape (1797, 64), float64 in 0..16, and their labels, shape (1797,), in 0..9.
@@ -33,7 +42,7 @@ def load_digits(*, return_X_y=False):
     The scale is scikit-learn's; the lectures divide by 16.  Returns a Bunch with ``data`` (1797, 64), ``images``
     (1797, 8, 8; the same memory), ``target``, ``target_names``, ``feature_names``, ``DESCR``; or ``(data, target)``.
     """
-    arrays = _read("digits")
+    arrays = read_packaged("digits")
     images, target = arrays["images"].astype(np.float64), arrays["target"].astype(np.int64)
     data = images.reshape(len(images), -1)
     names = [f"pixel_{row}_{column}" for row in range(8) for column in range(8)]
@@ -46,11 +55,40 @@ def load_iris(*, return_X_y=False):
 
     Returns a Bunch with ``data``, ``target``, ``target_names``, ``feature_names``, ``DESCR``; or ``(data, target)``.
     """
-    arrays = _read("iris")
+    arrays = read_packaged("iris")
     data, target = arrays["data"].astype(np.float64), arrays["target"].astype(np.int64)
     names = [f"{part} {side} (cm)" for part in ("sepal", "petal") for side in ("length", "width")]
     fields = {"target_names": arrays["target_names"], "feature_names": names, "DESCR": _IRIS}
     return (data, target) if return_X_y else Bunch(data=data, target=target, **fields)
+
+
+def load_demand(*, return_X_y=False):
+    """What 765 days were like, X, shape (765, 11), float64, and the demand for 7 dishes, shape (765, 7), int64.
+
+    Columns of X: weekday (0 is Monday), month, year; is_holiday, is_closed, weekend (0 or 1); wind, clouds, rain,
+    sunshine, temperature.  Returns a Bunch with ``data``, ``target``, ``feature_names``, ``target_names``, ``dates``
+    (765,), ``DESCR``; or ``(data, target)``.
+    """
+    arrays = read_packaged("demand")
+    data, target = arrays["data"].astype(np.float64), arrays["target"].astype(np.int64)
+    names = {key: arrays[key].tolist() for key in ("feature_names", "target_names")}
+    fields = {"dates": arrays["dates"], **names, "DESCR": _DEMAND}
+    return (data, target) if return_X_y else Bunch(data=data, target=target, **fields)
+
+
+def load_glyphs(*, return_X_y=False):
+    """A-Z, a-z, 0-9 in 140 typefaces: images (140, 62, 32, 32), float32 in 0 (paper) to 1 (ink), steps of 1/255.
+
+    36 families at weights 400 and 700, upright and, but for two, italic.  Returns a Bunch with ``data`` (140, 62 * 32 *
+    32; the same memory), ``images``, ``chars`` (a string of 62), ``families``, ``weights``, ``italic``, ``serif``,
+    ``mono``, ``condensed`` (140,), ``target`` (140,) with ``target_names`` (0 regular, 1 italic, 2 bold, 3 bold
+    italic), ``DESCR``; or ``(data, target)``.  `fetch_fonts` has more weights, and other sizes.
+    """
+    from .fontsource import bunch_of, embedded  # here: the list of the faces is read only when it is needed
+
+    arrays = read_packaged("glyphs")
+    bunch = bunch_of(arrays["images"], embedded(), "".join(arrays["chars"]))
+    return (bunch.data, bunch.target) if return_X_y else bunch
 
 
 def packaged_file(name):
@@ -58,6 +96,7 @@ def packaged_file(name):
     return files(__package__).joinpath(f"{name}.npz")
 
 
-def _read(name):
+def read_packaged(name):
+    """The arrays of a packaged data set, by name."""
     with packaged_file(name).open("rb") as file, np.load(file) as arrays:
         return dict(arrays)

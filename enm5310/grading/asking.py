@@ -95,7 +95,7 @@ class Run:
         if isinstance(reply.value, Iterator):  # of ours, over plain data
             items = list(reply.value)
             self._look_at(name, items)
-            return reply._replace(value=iter(items))
+            return reply if type(reply.value).__name__.startswith("dict_") else reply._replace(value=iter(items))
         self._look_at(name, reply.value)
         return reply
 

@@ -133,8 +133,8 @@ class Box:
 
     def _copy(self, masks):
         """Where the copy of the course's package without these answers is, as the sandbox sees it; None for none."""
-        if not masks or self.level.name == "none":
-            return None
+        if self.level.name == "none" or (not masks and self.level.name == "bubblewrap"):
+            return None  # with Landlock it is always a copy: the folder that the package lies in cannot be listed
         key = json.dumps(masks, sort_keys=True)
         if key not in self._copies:
             self._copies[key] = name = str(len(self._copies))

@@ -33,6 +33,11 @@ class Course(NamedTuple):
         return self.directory.db_url
 
     @property
+    def id(self):
+        """The course in the gradebook; nbgrader enters none for a course without an id, which PostgreSQL minds."""
+        return self.directory.course_id or "default_course"
+
+    @property
     def ours(self):
         """The folder for records and the secret; made, and hidden from git, on first use."""
         folder = self.root / OURS
@@ -44,6 +49,8 @@ class Course(NamedTuple):
     def secret(self):
         """32 random bytes that the students' seeds are made from; drawn once, readable by the owner alone."""
         path = self.ours / "secret"
+        for left in self.ours.glob("secret.*.part"):  # of a run that was killed
+            left.unlink()
         if not path.exists():
             fresh = path.with_name(f"secret.{secrets.token_hex(4)}.part")
             with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

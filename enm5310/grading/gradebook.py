@@ -8,6 +8,7 @@ import contextlib
 import os
 import secrets
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 from enm5310.grading import autograded
@@ -23,21 +24,30 @@ def create(course):
     url = make_url(course.db_url)
     path = url.database if url.get_backend_name() == "sqlite" else None
     try:
-        if path not in (None, "", ":memory:") and not os.path.exists(path):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            fresh = f"{path}.{secrets.token_hex(4)}.part"
-            try:
-                Gradebook(url.set(database=fresh).render_as_string(hide_password=False)).close()
-                with contextlib.suppress(FileExistsError):  # of two that are the first, one wins
-                    os.link(fresh, path)
-            finally:
-                with contextlib.suppress(FileNotFoundError):
-                    os.remove(fresh)
-        with Gradebook(course.db_url, course.directory.course_id) as gradebook:
+        if path not in (None, "", ":memory:"):
+            _create_file(url, Path(path))
+        with Gradebook(course.db_url, course.id) as gradebook:
             gradebook.db.query(_tables().Student.id).first()
     except (SQLAlchemyError, OSError, ImportError) as why:
         shown = url.render_as_string(hide_password=True)
         raise Problem(f"the gradebook {shown} cannot be used: {_line(why)}") from None
+
+
+def _create_file(url, path):
+    from nbgrader.api import Gradebook
+
+    for left in path.parent.glob(f"{path.name}.*.part*"):  # of a run that was killed, and SQLite's journals of them
+        left.unlink()
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        Gradebook(url.set(database=str(fresh)).render_as_string(hide_password=False)).close()
+        with contextlib.suppress(FileExistsError):  # of two that are the first, one wins
+            os.link(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _tables():
@@ -71,7 +81,7 @@ class Writer:
             self.late.init_plugin()
 
     def __enter__(self):
-        self.gradebook = _tables().Gradebook(self.course.db_url, self.course.directory.course_id)
+        self.gradebook = _tables().Gradebook(self.course.db_url, self.course.id)
         return self
 
     def __exit__(self, *_):

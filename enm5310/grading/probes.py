@@ -84,8 +84,13 @@ def _files(student):
         secret.write_text(secrets.token_hex())
         yield from _refused(student, "read", str(secret), words="read a file of the grader")
         yield from _refused(student, "write", f"{folder}/new", words="write beside it")
-        yield from _refused(student, "attributes", str(secret), words="change its attributes")
-        if [p.name for p in Path(folder).iterdir()] != ["secret"] or secret.stat().st_mtime == 0:
+        before = secret.stat()
+        with contextlib.suppress(Remote):  # it may seem to succeed
+            student.call("attributes", [str(secret)])
+        if (secret.stat().st_mode, secret.stat().st_mtime) != (before.st_mode, before.st_mtime):
+            raise Escaped("change its attributes: was possible")
+        yield "change its attributes: no effect"
+        if [p.name for p in Path(folder).iterdir()] != ["secret"]:
             raise Escaped("write outside its folder: was possible")
     yield from _refused(student, "write", str(PACKAGE / "__probe__"), words="write into the course's package")
     yield from _refused(student, "read", "/etc/shadow", words="read /etc/shadow")

@@ -1,8 +1,8 @@
 """Answers that pass a careless test because they compare with nothing, or with everything."""
 
 import collections
+import decimal
 import itertools
-from collections.abc import Sized
 
 import numpy as np
 
@@ -18,11 +18,17 @@ def _parts(value, most=10_000):
             left += itertools.islice(part, most)
         elif isinstance(part, dict):
             left += itertools.islice(part.values(), most)
+            left += itertools.islice(part, most)
 
 
 def _is_empty(value):
-    sized = (part for part in _parts(value) if isinstance(part, Sized))
-    return any(part.size == 0 if isinstance(part, np.ndarray) else len(part) == 0 for part in sized)
+    return any(_has_no_items(part) for part in _parts(value))
+
+
+def _has_no_items(part):
+    if isinstance(part, np.ndarray):
+        return part.size == 0
+    return isinstance(part, (str, bytes, list, tuple, dict, set, frozenset, range, collections.deque)) and not len(part)
 
 
 def _is_nan(value):
@@ -30,7 +36,7 @@ def _is_nan(value):
 
 
 def _holds_nan(part):
-    if isinstance(part, (float, complex, np.inexact)):
+    if isinstance(part, (float, complex, np.inexact, decimal.Decimal)):
         return bool(part != part)
     return isinstance(part, np.ndarray) and part.dtype.kind in "fc" and bool(np.isnan(part).any())
 

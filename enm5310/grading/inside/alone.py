@@ -26,10 +26,10 @@ def main(job):
     os.chdir(job["folder"])
     try:
         from . import walls
-    except (ImportError, OSError, TypeError):  # not POSIX: no such limits there; the clock still holds
-        pass
-    else:
+
         walls.limit(walls.mapped(), job["memory"], job["cpu"], job["file"], job["files"], None)
+    except (ImportError, OSError, TypeError, ValueError):  # not POSIX: no such limits there; the clock still holds
+        pass
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):  # what goes wrong above is still told on stderr
         os.dup2(null, standard)

@@ -5,6 +5,8 @@ and makes something of which ``checks.answers.rebuild`` says the same sentence a
 """
 
 import collections.abc
+import decimal
+import fractions
 import itertools
 import keyword
 
@@ -29,7 +31,7 @@ def of_array(x):
 
 
 def describe(x):
-    """A thing in plain data: (kind, module, name, value); kind is "function", "object", "like" or "iterator"."""
+    """A thing in plain data: (kind, module, name, value); kind: "function", "object", "like", "iterator", "exact"."""
     made = type(x)
     module, name = _short(getattr(made, "__module__", "")), _short(getattr(made, "__name__", ""))
     base = next((word for word, base in BASES.items() if isinstance(x, base)), None)
@@ -37,6 +39,10 @@ def describe(x):
         return "like", module, name, _as(base, x)
     if isinstance(x, (collections.abc.Iterator, collections.abc.MappingView)):
         return "iterator", module, name, _items(x)
+    if made is fractions.Fraction:
+        return "exact", module, name, (x.numerator, x.denominator)
+    if made is decimal.Decimal:
+        return "exact", module, name, decimal.Decimal.__str__(x)
     if callable(x) and not module.startswith("autograd."):
         return "function", module, _short(getattr(x, "__name__", name)), None
     return "object", module, name, None
@@ -83,6 +89,8 @@ def make(described):
 
         f.__name__ = f.__qualname__ = name
         return f
+    if kind == "exact":
+        return _exact(value)
     body = {"__module__": module, "__qualname__": name}
     if kind == "iterator":
         return _iterator(type(name, (_Iterator,), body), *value)
@@ -90,6 +98,20 @@ def make(described):
         base = BASES[type(value).__name__]
         return type(name, (base,), body)(value)
     return type(name, (), body)()
+
+
+def _exact(value):
+    """A Fraction from its two whole numbers, or a Decimal of ordinary size from its text."""
+    if isinstance(value, tuple) and len(value) == 2 and all(type(n) is int for n in value) and value[1] > 0:
+        return fractions.Fraction(*value)
+    if isinstance(value, str) and len(value) <= 1_000:
+        try:
+            made = decimal.Decimal(value)
+        except decimal.InvalidOperation:
+            raise ValueError("not a number") from None
+        if not made.is_finite() or abs(made.adjusted()) <= 5_000:
+            return made
+    raise ValueError("not a number of ordinary size")
 
 
 class _Iterator:

@@ -9,8 +9,9 @@ from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.error import StdinNotImplementedError
 from IPython.core.interactiveshell import InteractiveShell
-from matplotlib_inline.config import InlineBackend
+from traitlets import Any, Bool, Dict
 from traitlets.config import Config
+from traitlets.config.configurable import SingletonConfigurable
 
 MIME = ("text/plain", "text/html", "text/latex", "text/markdown", "image/png", "image/jpeg")
 MOST = 500  # outputs of a cell
@@ -114,6 +115,14 @@ class _Bytes(io.RawIOBase):
         return len(data)
 
 
+class InlineBackend(SingletonConfigurable):
+    """Takes `%config InlineBackend.figure_format = "svg"` and its like, which are for a browser to look at."""
+
+    figure_format, figure_formats = Any().tag(config=True), Any().tag(config=True)
+    rc, print_figure_kwargs = Dict().tag(config=True), Dict().tag(config=True)
+    close_figures = Bool(True).tag(config=True)
+
+
 def make(outputs, folder):
     """The shell of this process, which shows into ``outputs``; made once, before any student's code runs."""
 
@@ -181,9 +190,7 @@ def make(outputs, folder):
 
     config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
     shell = Shell.instance(config=config, ipython_dir=folder)
-    backend = InlineBackend.instance(parent=shell)  # `%config InlineBackend.figure_format = "svg"` is for notebooks
-    backend.shell = shell
-    shell.configurables.append(backend)
+    shell.configurables.append(InlineBackend.instance(parent=shell))
     shell.set_hook("show_in_pager", lambda *args, **kwargs: None)  # `np.linalg.eigh?` has no reader here
 
     def input(prompt="", /):

@@ -105,7 +105,7 @@ def limit(mapped, memory, cpu, file, files, threads):
         if which is None or value is None:
             continue
         most = resource.getrlimit(which)[1]
-        hard = value + 5 if name == "CPU" else value  # seconds from a signal that says why to one that just ends it
+        hard = value + 2 if name == "CPU" else value  # seconds from a signal that says why to one that just ends it
         if most != resource.RLIM_INFINITY:
             value, hard = min(value, most), min(hard, most)
         resource.setrlimit(which, (value, hard))

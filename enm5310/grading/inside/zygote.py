@@ -168,10 +168,9 @@ def _student(limits, channel, guard, job, shell, outputs):
     if job["level"] != "none":
         walls.no_privileges()
     if job["level"] == "landlock":
-        package = os.path.dirname(limits["copy"]) if limits["copy"] else job["package"]
+        package = os.path.dirname(limits["copy"])
         landlock.restrict([*job["readable"], package], [folder], job["listed"])
-        if limits["copy"]:
-            sys.path.insert(0, package)
+        sys.path.insert(0, package)
     if job["level"] != "none":
         seccomp.install(lambda fd: socket.send_fds(guard, [b"x"], [fd]), attributes=job["level"] == "bubblewrap")
     guard.close()
