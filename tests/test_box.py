@@ -343,7 +343,8 @@ ROUTES = {  # to an answer that the notebook asks for
     "reload": "import importlib, enm5310.pca as p\nimportlib.reload(p)\nfit = p.fit",
     "by its file": "import importlib.util as u, enm5310.pca as p\ns = u.spec_from_file_location('x', p.__file__)\n"
                    "m = u.module_from_spec(s); s.loader.exec_module(m)\nfit = m.fit",
-    "by its finder": "from importlib.machinery import PathFinder\nimport enm5310, types\nm = types.ModuleType('enm5310.pca')\n"
+    "by its finder": "from importlib.machinery import PathFinder\nimport enm5310, types\n"
+                     "m = types.ModuleType('enm5310.pca')\n"
                      "PathFinder.find_spec('enm5310.pca', enm5310.__path__).loader.exec_module(m)\nfit = m.fit",
     "by its code": "import enm5310.pca as p\nns = {'__name__': 'x'}\n"
                    "exec(p.__spec__.loader.get_code('enm5310.pca'), ns)\nfit = ns['fit']",

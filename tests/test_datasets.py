@@ -21,6 +21,7 @@ import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -118,6 +119,7 @@ BEHAVIOURS = {
     "long": lambda self, name, body: self.reply(200, gzip.compress(body + b"x")),
     "empty": lambda self, name, body: self.reply(200, b""),
     "corrupt": lambda self, name, body: self.reply(200, gzip.compress(flipped(body, len(body) - 1))),
+    "corrupt-plain": lambda self, name, body: self.reply(200, flipped(body, len(body) - 1)),
     "corrupt-gz": lambda self, name, body: self.reply(200, flipped(gzip.compress(body), 14)),
     "bomb": lambda self, name, body: self.reply(200, BOMB),
     "page": lambda self, name, body: self.reply(200, b"\n<!DOCTYPE html><title>Campus Wi-Fi</title>Please log in."),
@@ -126,12 +128,12 @@ BEHAVIOURS = {
 
 
 class Handler(BaseHTTPRequestHandler):
-    """GET /behaviour/name or /behaviour/name.gz"""
+    """GET /behaviour/name or /behaviour/name.gz; a name may have slashes in it"""
 
     def do_GET(self):
         self.server.requests.append(self.path)
         self.server.agents.add(self.headers["User-Agent"])
-        behaviour, name = self.path.strip("/").split("/")
+        behaviour, name = self.path.strip("/").split("/", 1)
         BEHAVIOURS[behaviour](self, name, self.server.bodies[name.removesuffix(".gz")])
 
     def reply(self, code, body=b"", length=None):
@@ -205,6 +207,7 @@ FAULTS = {
     "empty": "stopped after 0 of 76 bytes",
     "long": "sent more than the 76 bytes expected",
     "corrupt": "sent something else of the same size \\(wrong SHA-256\\)",
+    "corrupt-plain": lambda self, name, body: self.reply(200, flipped(body, len(body) - 1)),
     "corrupt-gz": "decompressing",
     "bomb": "sent more than the 76 bytes expected",
     "page": "sent a web page instead of the file",
@@ -597,6 +600,112 @@ def test_real_mnist_comes_through_a_mirror(server, tmp_path):
     assert {e.name: e.state for e in datasets.available(tmp_path)}["mnist"] == "cached"
 
 
+# -------------------- fonts, ZINC --------------------
+
+
+@pytest.fixture
+def typefaces(server, monkeypatch):
+    """Two families of matplotlib's, three files, take the place of the 466; a function that fetches them."""
+    ttf, faces = Path(matplotlib.get_data_path(), "fonts", "ttf"), []
+    for family, weight, italic, name in (
+        ("dejavu", 400, False, "DejaVuSans"), ("dejavu", 700, True, "DejaVuSans-BoldOblique"),
+        ("modern", 400, False, "cmr10"),
+    ):  # fmt: skip
+        body = (ttf / f"{name}.ttf").read_bytes()
+        face = fontsource.Face(family, "1.0", "free", weight, italic, len(body), hashlib.sha256(body).hexdigest())
+        server.bodies[face.file.name] = body
+        faces.append(face)
+    monkeypatch.setattr(fontsource, "faces", lambda: faces)
+
+    def fetch(behaviour="plain", **how):
+        how = {"mirrors": f"{server.url}/{behaviour}", "delay": 0.01, "n_retries": 0, "timeout": 10} | how
+        return datasets.fetch_fonts(**how)
+
+    return fetch
+
+
+def test_fonts_are_downloaded_checked_and_drawn(typefaces, server, tmp_path):
+    calls = []
+    bunch = typefaces(data_home=tmp_path, progress=lambda *call: calls.append(call))
+    assert (bunch.images.shape, bunch.images.dtype) == ((3, 62, 32, 32), np.float32)
+    assert bunch.families.tolist() == ["dejavu", "dejavu", "modern"]
+    assert (bunch.weights.tolist(), bunch.italic.tolist()) == ([400, 700, 400], [False, True, False])
+    assert bunch.target_names[bunch.target].tolist() == ["regular", "bold italic", "regular"]
+    assert [path.read_bytes() for path in bunch.paths] == [server.bodies[face.file.name] for face in fontsource.faces()]
+    assert not [path for path in server.requests if path.endswith(".gz")]  # a CDN of packages has no such files
+    total = sum(face.size for face in fontsource.faces())
+    assert calls[-1] == ("fonts", total, total)
+    assert len(calls) == len(server.requests) == 3
+    again = typefaces(data_home=tmp_path, download_if_missing=False, families=["modern"], chars="aB", size=16)
+    assert (again.images.shape, again.chars) == ((1, 2, 16, 16), "aB")
+    assert len(server.requests) == 3
+    X, y = typefaces(data_home=tmp_path, return_X_y=True)
+    np.testing.assert_array_equal(X, bunch.images.reshape(3, -1))
+    np.testing.assert_array_equal(y, bunch.target)
+
+
+def test_broken_font_file_is_replaced_and_a_wrong_one_refused(typefaces, server, tmp_path):
+    path = typefaces(data_home=tmp_path).paths[1]
+    body = path.read_bytes()
+    path.write_bytes(flipped(body, 100))
+    typefaces(data_home=tmp_path)
+    assert path.read_bytes() == body
+    with pytest.raises(OSError, match=r"latin-400-normal.woff2 could not be downloaded:\n .*wrong SHA-256"):
+        typefaces("corrupt-plain", data_home=tmp_path / "other")
+    with pytest.raises(OSError, match=r"has no @fontsource/dejavu@1.0/files/dejavu-latin-400-normal.woff2 \(HTTP 404"):
+        typefaces("missing", data_home=tmp_path / "other")
+
+
+def test_fonts_refuse_what_they_cannot_do(typefaces, tmp_path):
+    with pytest.raises(ValueError, match="no family is called 'helvetica'; there are dejavu, modern"):
+        typefaces(families=["modern", "helvetica"])
+    with pytest.raises(ValueError, match="the list of families is empty"):
+        typefaces(families=[])
+    with pytest.raises(ValueError, match=r"modern-latin-400-normal.woff2 has no й; choose other characters"):
+        typefaces(data_home=tmp_path, chars="aй")
+
+
+CSV = b'smiles,logP,qed,SAS\n"CC(C)O\n",0.39,0.5,1.3\nc1ccccc1,1.6866,0.4426,1\n'
+
+
+def test_zinc_is_downloaded_checked_and_stripped(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(molecules, "ZINC", molecules.ZINC._replace(sha256=hashlib.sha256(CSV).hexdigest()))
+    server.bodies[molecules.ZINC.name] = CSV
+    how = {"data_home": tmp_path, "n_retries": 0, "delay": 0.01}
+    states = lambda: {e.name: (e.state, e.size) for e in datasets.available(tmp_path)}["zinc250k"]  # noqa: E731
+    with pytest.raises(OSError, match=r"sent 99 bytes of something else \(wrong SHA-256\)"):
+        monkeypatch.setitem(server.bodies, molecules.ZINC.name, CSV + bytes(99 - len(CSV)))
+        datasets.fetch_zinc250k(mirrors=f"{server.url}/plain", **how)
+    assert states() == ("not cached", 0)
+    server.bodies[molecules.ZINC.name] = CSV
+    bunch = datasets.fetch_zinc250k(mirrors=[f"{server.url}/missing", f"{server.url}/plain"], **how)
+    assert bunch.data.tolist() == ["CC(C)O", "c1ccccc1"]
+    np.testing.assert_array_equal(bunch.target, [[0.39, 0.5, 1.3], [1.6866, 0.4426, 1]])
+    assert bunch.target_names.tolist() == datasets.load_molecules().target_names.tolist() == ["logP", "QED", "SAS"]
+    assert states() == ("cached", len(CSV))
+    X, y = datasets.fetch("zinc250k", download_if_missing=False, return_X_y=True, **how)
+    assert (X.tolist(), y.shape) == (bunch.data.tolist(), (2, 3))
+
+
+def test_file_of_unknown_size_is_asked_again_and_has_a_limit(server, tmp_path, monkeypatch):
+    """Its connection may have been cut, which only the hash can tell; and nobody may fill the disk."""
+    file = download.File("x", None, hashlib.sha256(CSV).hexdigest(), packed=False)
+    server.bodies["x"] = CSV[:-5]
+    with pytest.raises(OSError, match="something else"):
+        download.obtain(file, tmp_path, [f"{server.url}/plain"], n_retries=2, delay=0.01)
+    assert len(server.requests) == 3
+    monkeypatch.setattr(mirrors, "LIMIT", 20)
+    with pytest.raises(OSError, match="sent more than the 20 bytes expected"):
+        download.obtain(file, tmp_path, [f"{server.url}/plain"], n_retries=0)
+    assert contents(tmp_path) == []
+
+
+@pytest.mark.parametrize(("text", "column"), [("smiles,logP\nC,1", "smiles, logP"), ("smiles,logP,qed,SAS\nC,1,2", "SAS")])
+def test_csv_of_other_columns_is_refused(text, column):
+    with pytest.raises(ValueError, match=f"the columns are .*{column}; smiles, logP, qed, SAS were expected"):
+        molecules.parse(text.encode())
+
+
 # -------------------- catalogue --------------------
 
 
@@ -605,12 +714,15 @@ def test_catalogue_follows_the_cache(server, tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "MNIST", table)
     monkeypatch.setattr(mnist, "MNIST", table)
     states = lambda: {entry.name: entry.state for entry in datasets.available(tmp_path)}  # noqa: E731
-    assert states() == {"digits": "packaged", "iris": "packaged", "toy": "not cached", "fashion_mnist": "not cached"}
+    assert states() == {
+        **dict.fromkeys(["digits", "iris", "glyphs", "molecules", "demand"], "packaged"),
+        **dict.fromkeys(["toy", "fashion_mnist", "fonts", "zinc250k"], "not cached"),
+    }
     datasets.fetch("mnist", data_home=tmp_path, subset="test")
     assert states()["toy"] == "not cached"  # half of it is not all of it
     assert_toy(datasets.fetch("mnist", data_home=tmp_path))
     assert states()["toy"] == "cached"
-    entry = datasets.available(tmp_path)[2]
+    entry = next(entry for entry in datasets.available(tmp_path) if entry.name == "toy")
     assert entry.size == sum(map(len, BYTES.values())) == sum(f.stat().st_size for f in Path(entry.where).iterdir())
     (tmp_path / "toy" / "t10k-labels").write_bytes(b"short")
     assert states()["toy"] == "not cached"
@@ -631,5 +743,5 @@ def test_fetch_by_name():
     np.testing.assert_array_equal(datasets.fetch("iris").data, datasets.load_iris().data)
     with pytest.raises(OSError, match=r"fashion_mnist.* is not there"):
         datasets.fetch("fashion-mnist", data_home="nowhere", download_if_missing=False)
-    with pytest.raises(ValueError, match="no data set is called 'cifar'; there are digits, iris, mnist, fashion_mnist"):
+    with pytest.raises(ValueError, match="no data set is called 'cifar'; there are digits, iris, glyphs, mol.*, zinc250k"):
         datasets.fetch("cifar")

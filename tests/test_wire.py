@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from enm5310.checks import answers
-from enm5310.grading.inside import effigies, plain, wire
+from enm5310.grading.inside import effigies, wire
 
 
 def there_and_back(value, **options):
@@ -48,6 +48,7 @@ def same(a, b):
 
 FLOATS = st.floats().filter(lambda x: not math.isnan(x)) | st.just(math.nan)  # one NaN: JSON carries no payload
 NUMBERS = st.integers() | st.integers(-(2**2000), 2**2000) | FLOATS | st.booleans()
+EXACT = st.fractions() | st.decimals(allow_nan=False)
 SCALARS = st.none() | NUMBERS | st.builds(complex, FLOATS, FLOATS) | st.text(st.characters()) | st.binary()
 DTYPES = (hnp.boolean_dtypes() | hnp.integer_dtypes() | hnp.unsigned_integer_dtypes() | hnp.floating_dtypes()
           | hnp.complex_number_dtypes())  # fmt: skip
@@ -55,7 +56,7 @@ ARRAYS = hnp.arrays(DTYPES, hnp.array_shapes(min_dims=0, min_side=0)) | hnp.from
 KEYS = st.recursive(st.none() | st.booleans() | st.integers() | st.text() | st.binary(),
                     lambda k: st.tuples(k, k) | st.frozensets(k, max_size=3), max_leaves=4)  # fmt: skip
 PLAIN = st.recursive(
-    SCALARS | ARRAYS | st.builds(range, st.integers(-99, 99), st.integers(-99, 99), st.integers(1, 9)),
+    SCALARS | EXACT | ARRAYS | st.builds(range, st.integers(-99, 99), st.integers(-99, 99), st.integers(1, 9)),
     lambda x: st.lists(x) | st.lists(x).map(tuple) | st.dictionaries(KEYS, x) | st.sets(KEYS) | st.frozensets(KEYS)
     | st.lists(x, max_size=5).map(lambda items: collections.deque(items, 7)),
     max_leaves=20,
@@ -236,7 +237,9 @@ FORGED = {
     "set of text": by_hand({"set": "ab"}), "floats": by_hand({"floats": 0}, b"123"),
     "ints": by_hand({"ints": 0}, b"123"), "range": by_hand({"range": [0, 1, 0]}),
     "long range": by_hand({"range": [0, 2**60, 1]}), "true range": by_hand({"range": [0, True, 1]}),
-    "deque": by_hand({"deque": [[1, 2], 1]}), "effigy": by_hand({"effigy": 1}),
+    "deque": by_hand({"deque": [[1, 2], 1]}), "fraction": by_hand({"fraction": [1, 0]}),
+    "half a fraction": by_hand({"fraction": [1]}), "decimal": by_hand({"decimal": "1e999999999"}),
+    "long decimal": by_hand({"decimal": "1" * 9999}), "no decimal": by_hand({"decimal": 1.0}), "effigy": by_hand({"effigy": 1}),
     "effigy name": by_hand({"effigy": "listen"}), "effigy short": like("like"),
     "effigy like": like("like", "m", "n", None), "effigy list": like("like", "m", "n", []),
     "effigy iterator": like("iterator", "m", "n", 3), "extra": by_hand({"extra": 1}),

@@ -189,7 +189,8 @@ def _up_to_basis(out):
 
 
 @exercise(
-    "1.3", of="pca_fit", slide=2, title="Principal components", answers=["enm5310.pca.fit"], canon=_up_to_basis,
+    "1.3", of="pca_fit", slide=2, title="Principal components", canon=_up_to_basis,
+    answers=["enm5310.pca.fit", *(f"enm5310.pca_large.{name}" for name in ("fit", "fit_stream", "fit_randomised"))],
     parts={"mean": 0, "orthonormal columns": 0, "eigenvectors of C": 2, "largest first": 1},
     hints=[
         "Three steps of the slide: remove the mean, form C = X'X/n, decompose C = U diag(sigma^2) U'.",
@@ -569,7 +570,8 @@ def _up_to_rotation(out):
 
 
 @exercise(
-    "1.8", of="ppca_fit", slide=2, title="Probabilistic PCA by maximum likelihood", answers=["enm5310.ppca.fit"],
+    "1.8", of="ppca_fit", slide=2, title="Probabilistic PCA by maximum likelihood",
+    answers=["enm5310.ppca.fit", "enm5310.ppca.fit_loadings"],
     canon=_up_to_rotation, parts={"mean": 0, "noise variance": 1, "loadings": 2, "no direction is more likely": 1},
     hints=[
         "Start from PCA: the eigenvalues lam (decreasing) and eigenvectors U of C, both for all p directions.",

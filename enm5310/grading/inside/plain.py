@@ -275,6 +275,6 @@ class Decoder:
 
 
 KINDS = {
-    "float", "int", "complex", "fraction", "decimal", "bytes", "floats", "ints", "tuple", "set", "frozenset", "dict", "deque", "range",
-    "scalar", "array", "effigy", "extra",
+    "float", "int", "complex", "fraction", "decimal", "bytes", "floats", "ints", "tuple", "set", "frozenset", "dict",
+    "deque", "range", "scalar", "array", "effigy", "extra",
 }  # fmt: skip

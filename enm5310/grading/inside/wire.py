@@ -23,10 +23,6 @@ class Closed(Broken):
     """The other side is gone."""
 
 
-class Oversized(Exception):
-    """A value that is too large to be sent."""
-
-
 # -------------------- frames --------------------
 
 
