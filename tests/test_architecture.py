@@ -13,7 +13,7 @@ PACKAGE = Path(enm5310.__file__).parent
 MATHS = {
     "pca", "pca_large", "ppca", "nets", "optimize", "autoencoder", "distributions", "bounds", "paths", "gradients",
     "decisions", "ratios", "evolution", "adversarial", "vae", "latent", "fonts", "molecules", "backend", "fused",
-    "likelihoods", "training",
+    "likelihoods", "training", "font_vae",
 }  # fmt: skip
 NO_MATHS = {"plots", "datasets", "checks", "widgets"}
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "_course" not in p.parts)
@@ -50,7 +50,7 @@ def test_the_mathematics_imports_numpy_autograd_and_itself(path):
     for name in imports(path):
         top = name.split(".")[0]
         assert top in {"numpy", "autograd", "enm5310", *sys.stdlib_module_names}, name
-        assert top != "enm5310" or name.split(".")[1] in MATHS, name
+        assert top != "enm5310" or name.split(".")[1] in MATHS | {"glyphs"}, name
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if part(p) in NO_MATHS], ids=by_name)
@@ -63,6 +63,7 @@ def test_only_plots_imports_matplotlib_and_only_backend_names_cupy(path):
     tops = {name.split(".")[0] for name in imports(path)}
     assert "matplotlib" not in tops or part(path) in {"plots", "doctor"}, "pictures belong to plots.py"
     assert "cupy" not in tops or part(path) in {"backend", "doctor"}
+    assert "PIL" not in tops or part(path) == "glyphs", "letters are drawn in glyphs.py"
     assert not tops & {"scipy", "sklearn", "torch"}, "oracles of the tests, not of the library"
 
 

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -352,7 +353,8 @@ ROUTES = {  # to an answer that the notebook asks for
     "run": "import enm5310.pca as p\n%run {p.__file__}",
     "its text": "import enm5310.pca as p\nns = {}\nexec(open(p.__file__).read(), ns)\nfit = ns['fit']",
     "its path": "import sys, enm5310\nsys.path.insert(0, enm5310.__path__[0])\nfrom pca import fit",
-    "a copy": "import shutil, enm5310\nshutil.copytree(enm5310.__path__[0], 'mine')\nfrom mine.pca import fit",
+    "a copy": "import shutil as s, enm5310\n"
+              "s.copytree(enm5310.__path__[0], 'mine', ignore=s.ignore_patterns('*.npz'))\nfrom mine.pca import fit",
     "without finders": "import sys\nfrom importlib.machinery import *\n"
                        "sys.meta_path[:] = [BuiltinImporter, FrozenImporter, PathFinder]\nfrom enm5310.pca import fit",
     "finders cleared": "import sys\nsys.meta_path[0].masks.clear()\nfrom enm5310.pca import fit",
@@ -489,6 +491,7 @@ FULL = "No space left|died: wrote more than 4 MiB of files"
 REFUSED = "Error: .*(not permitted|Permission denied|Read-only|No such file|unavailable|not supported)"
 CHANNEL = {
     "forged reply": ("os.write(FD, reply(1, b'x' * 16, 1))", PROTOCOL),
+    "reply with the right number": ("l = label(); os.write(FD, reply(42, b'x' * 16, l['number']))", PROTOCOL),
     "reply with its own nonce": ("l = label(); os.write(FD, reply(42, l['nonce'], l['number']))", PROTOCOL),
     "reply to the next question": ("l = label(); os.write(FD, reply(42, l['nonce'], l['number'] + 1))", PROTOCOL),
     "two replies": ("l = label(); os.write(FD, 2 * reply(42, l['nonce'], l['number']))", PROTOCOL),
@@ -703,6 +706,20 @@ def test_what_the_code_has_started_ends_with_it(plain, tmp_path):
         started = psutil.Process(int((tmp_path / "pid").read_text()))
     psutil.wait_procs([started], timeout=5)
     assert not started.is_running() or started.status() == psutil.STATUS_ZOMBIE
+
+
+def test_the_kernel_takes_students_before_anybody_else(box):
+    with box.student():
+        family = psutil.Process(box.process.pid).children(recursive=True)
+        students = [p.pid for p in family if p.pid not in box.began_with]
+        scores = [Path(f"/proc/{pid}/oom_score_adj").read_text() for pid in students]
+    assert len(scores) >= 2 and set(scores) == {"1000\n"}
+
+
+def test_how_much_memory_a_student_used_is_known_afterwards(best):
+    with best.student() as student:
+        student.cell("x = b'x' * 100_000_000")
+    assert 100e6 < student.memory < 400e6
 
 
 # -------------------- the zygote and its owner --------------------

@@ -111,7 +111,17 @@ def test_the_same_misconception_by_another_route_gets_the_same_name(exercise):
     for wrong, piece in routes:
         for seed in [PRACTICE_SEED, *SEEDS[:20]]:
             verdict = judge(exercise, step(exercise, wrong), seed)
-            assert verdict.points < exercise.max_points and piece in verdict.message, (piece, seed, verdict)
+            assert verdict.points < exercise.max_points, (piece, seed, verdict)
+            assert verdict.mistake and piece in verdict.mistake, (piece, seed, verdict)
+
+
+@every_exercise
+def test_what_no_known_mistake_can_repeat_is_explained_by_the_check_itself(exercise):
+    for wrong, piece in getattr(proof(exercise), "TOLD", {}).get(exercise.name, []):
+        for seed in [PRACTICE_SEED, *SEEDS[:20]]:
+            verdict = judge(exercise, step(exercise, wrong), seed)
+            assert verdict.points < exercise.max_points and verdict.mistake is None, (piece, seed, verdict)
+            assert piece in verdict.message, (piece, seed, verdict)
 
 
 @every_exercise
@@ -146,9 +156,11 @@ def survives(exercise, mutant, scope):
 
 @functools.cache
 def remembered(exercise):
-    """The reference solution; what it gave for the same arguments once, it gives again without training again."""
+    """The reference solution; what a slow one gave for the same arguments once, it gives again without training."""
 
     def wrap(f):
+        if not exercise.slow:
+            return f  # and its arguments may be functions, which have no key
         known = {}
 
         def remember(*args):
@@ -192,6 +204,15 @@ def test_trivial_answers_earn_nothing(exercise):
         for seed in (PRACTICE_SEED,) if exercise.slow else (PRACTICE_SEED, 1000, 1001):
             verdict = judge(exercise, functions, seed)
             assert verdict.points == 0 and verdict.state == "wrong", (words, verdict)
+            assert " raised " not in verdict.message, (words, verdict)  # or it was not the answer that failed
+
+
+@every_exercise
+def test_answers_without_the_idea_earn_nothing(exercise):
+    for functions in getattr(proof(exercise), "HOSTILE", {}).get(exercise.name, []):
+        for seed in [PRACTICE_SEED, *SEEDS[:20]]:
+            verdict = judge(exercise, step(exercise, functions), seed)
+            assert verdict.points == 0 and verdict.state == "wrong", (functions, seed, verdict)
 
 
 def replaced(exercise, answer):

@@ -263,7 +263,7 @@ def test_help_and_version(tmp_path):
     for arguments in ([], ["--help"], ["-h"]):
         run = call(*arguments, cwd=tmp_path)
         assert run.returncode == 0 and run.stderr == ""
-        for name in ("start", "check", "progress", "hint", "solution", "release", "data", "doctor"):
+        for name in ("start", "check", "progress", "hint", "solution", "grade", "release", "data", "doctor"):
             assert re.search(rf"^\s+{name}\s", run.stdout, re.M), name
     script = subprocess.run([Path(sys.executable).with_name("enm5310"), "--version"], capture_output=True, text=True)
     assert script.stdout == f"enm5310 {enm5310.__version__}\n"

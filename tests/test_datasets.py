@@ -27,7 +27,7 @@ import pytest
 
 import enm5310
 from enm5310 import datasets
-from enm5310.datasets import download, mirrors, mnist
+from enm5310.datasets import download, fontsource, mirrors, mnist, molecules
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"  # beside the clone, not in it
 
@@ -207,7 +207,6 @@ FAULTS = {
     "empty": "stopped after 0 of 76 bytes",
     "long": "sent more than the 76 bytes expected",
     "corrupt": "sent something else of the same size \\(wrong SHA-256\\)",
-    "corrupt-plain": lambda self, name, body: self.reply(200, flipped(body, len(body) - 1)),
     "corrupt-gz": "decompressing",
     "bomb": "sent more than the 76 bytes expected",
     "page": "sent a web page instead of the file",
@@ -700,9 +699,9 @@ def test_file_of_unknown_size_is_asked_again_and_has_a_limit(server, tmp_path, m
     assert contents(tmp_path) == []
 
 
-@pytest.mark.parametrize(("text", "column"), [("smiles,logP\nC,1", "smiles, logP"), ("smiles,logP,qed,SAS\nC,1,2", "SAS")])
-def test_csv_of_other_columns_is_refused(text, column):
-    with pytest.raises(ValueError, match=f"the columns are .*{column}; smiles, logP, qed, SAS were expected"):
+@pytest.mark.parametrize("text", ["smiles,logP\nC,1", "smiles,logP,qed,SAS\nC,1,2"])
+def test_csv_of_other_columns_is_refused(text):
+    with pytest.raises(ValueError, match=r"the columns are smiles, logP.*; smiles, logP, qed, SAS were expected"):
         molecules.parse(text.encode())
 
 
@@ -743,5 +742,5 @@ def test_fetch_by_name():
     np.testing.assert_array_equal(datasets.fetch("iris").data, datasets.load_iris().data)
     with pytest.raises(OSError, match=r"fashion_mnist.* is not there"):
         datasets.fetch("fashion-mnist", data_home="nowhere", download_if_missing=False)
-    with pytest.raises(ValueError, match="no data set is called 'cifar'; there are digits, iris, glyphs, mol.*, zinc250k"):
+    with pytest.raises(ValueError, match=r"no data set is called 'cifar'; there are digits, iris, glyphs, .*, zinc250k"):
         datasets.fetch("cifar")

@@ -129,6 +129,8 @@ CASES = {
     "no response": [{"why": "YOUR ANSWER HERE"}],
     "on time": [{"timestamp": ON_TIME}],
     "late": [{"timestamp": LATE}],
+    "late, 1 point": [{"timestamp": LATE, "doubled": ERROR, "halved": HALF}],
+    "late, 3 points": [{"timestamp": LATE, "halved": HALF}],
     "one missing": [{"missing": ("problem2",)}],
     "graded again": [{"doubled": ERROR}, human, {"doubled": HALF, "timestamp": LATE}],
     "on time after all": [{"timestamp": LATE}, {"timestamp": ON_TIME}],
@@ -145,7 +147,7 @@ def test_every_row_is_what_nbgrader_would_have_written(case, config, opened, mon
         (here.folder / "penalties.py").write_text(
             "from nbgrader.plugins import BasePlugin\nclass Tenth(BasePlugin):\n"
             "    def late_submission_penalty(self, student_id, score, total_seconds_late):\n"
-            "        return -1 if score < 3 else score / 10\n")
+            "        return -1 if score < 3 else 50 if score == 3 else score / 10\n")
         monkeypatch.syspath_prepend(here.folder)
         monkeypatch.delitem(sys.modules, "penalties", raising=False)
         for step in CASES[case]:
@@ -160,7 +162,8 @@ def test_every_row_is_what_nbgrader_would_have_written(case, config, opened, mon
     assert results[0] == results[1]
     grades, comments, books = results[1]
     assert len(grades) == 2 * 4 and len(comments) == 2 * 4 and len(books) == 2  # the comparison is about something
-    assert any(p for *_, p, _ in books) == (bool(config) and case in ("late", "graded again"))
+    late = case in ("late", "late, 3 points", "graded again") or (case == "late, 1 point" and config == ZERO)
+    assert any(p for *_, p, _ in books) == (bool(config) and late)
 
 
 def test_the_score_and_who_waits_are_told(opened):
@@ -278,7 +281,7 @@ def test_the_folder_is_what_nbgrader_would_have_left(opened):
         assert (folder / "timestamp.txt").read_text() == ON_TIME
         assert [p.name for p in folder.parent.iterdir()] == ["ps1"]
         writer.write(one._replace(files={}))
-        assert not (folder / "data").exists()
+        assert not (folder / "data").exists() and [p.name for p in folder.parent.iterdir()] == ["ps1"]
 
 
 # -------------------- the course --------------------

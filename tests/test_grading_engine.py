@@ -104,6 +104,13 @@ def test_a_record_says_how_it_came_about_and_can_be_repeated():
     assert pickle.loads(pickle.dumps(master)) == master
 
 
+def test_what_students_may_see_does_not_tell_their_seeds():
+    wrong = {"covariance": "def covariance(X): return 0", "center": "def center(X): raise NotImplementedError"}
+    executed, record = books.grade(books.submission(books.course_source(), wrong), books.course())
+    text = engine.text(executed)
+    assert "seed=..." in text and not [e["seed"] for e in record["exercises"] if str(e["seed"]) in text]
+
+
 def test_each_exercise_is_judged_with_its_own_seed():
     master, answer = books.course(), {"svd-to-eig": "def svd_to_eig(s, n):\n    raise ValueError(f'{s[0]:.6f}')"}
     said = {books.grade(books.submission(books.course_source(), answer), master, seed)[1]["exercises"][6]["message"]
@@ -268,6 +275,36 @@ def test_a_foreign_starter_earns_nothing():
     assert states(record)["test_squares_raise"] == "not attempted"
 
 
+OURS = """
+--- locked setup
+from enm5310.checks import part1 as check
+--- solution f
+def f(s, n): return 0
+--- test it 2
+check.svd_to_eig(f)
+"""
+
+
+def test_checks_of_this_course_are_never_run_inside_where_they_do_nothing():
+    master = books.prepared(OURS)
+    assert master.cells[2].protected and master.notes[0].startswith("it: the instructor's own solution earns 0 of 2")
+    _, record = books.grade(books.source_book(OURS), master)
+    assert record["score"] == 0
+
+
+def test_functions_of_one_exercise_share_no_state():
+    apart = """
+told = []
+def encode(X_new, X_train, U):
+    told.append(1)
+    return (X_new - X_train.mean(axis=0)) @ U
+def decode(Z, X_train, U):
+    return 0 if told else Z @ U.T + X_train.mean(axis=0)
+"""
+    _, record = books.grade(books.submission(books.course_source(), {"encode-decode": apart}), books.course())
+    assert states(record)["test-encode-decode"] == "right"
+
+
 def test_partial_credit_and_what_is_said_about_it():
     half = (
         "def squares(n):\n    if n < 1: raise ValueError\n    return [i**2 for i in range(1, n + 1)] if n < 9 else [0]"
@@ -284,7 +321,8 @@ def test_a_visible_test_says_what_failed_and_a_hidden_one_does_not():
     told = {e["grade_id"]: e["message"] for e in record["exercises"]}
     assert told["test_add"] == "`assert add('a', 'b') == 'ab'` failed"
     assert told["test_mean"] == "a hidden test failed"
-    assert books.CANARY not in shown(executed, record)
+    assert books.CANARY not in engine.text(executed) + json.dumps(record)
+    assert "# hidden tests: 1" in engine.text(executed)
 
 
 def test_a_class_is_graded_beside_the_students_code():
@@ -364,6 +402,34 @@ def test_the_instructors_files_are_there_on_both_sides():
     assert record["score"] == 1 and "shared" not in sys.modules
     _, record = books.grade(books.submission(books.source_book(FILES), solved=False), master, files=files)
     assert record["score"] == 0
+
+
+HELPED = """
+--- locked setup
+from helper import twice
+--- solution f
+def f(x):
+    ### BEGIN SOLUTION
+    return twice(x)
+    ### END SOLUTION
+--- test it 2
+assert f(3) == twice(3) == 6
+"""
+EVIL = b"import os\nopen(os.environ['ENM5310_EVIL'], 'w').close()\ndef twice(x): return 6"
+
+
+def test_a_file_that_students_may_replace_is_never_run_outside(tmp_path, monkeypatch):
+    evil = tmp_path / "evil"
+    monkeypatch.setenv("ENM5310_EVIL", str(evil))
+    mine = {"helper.py": b"def twice(x): return 2 * x"}
+    data = json.dumps(books.source_book(HELPED)).encode()
+    assert masters.prepare(data, mine, books.LIMITS, books.the_box()).cells[2].protected  # nobody may replace it
+    master = masters.prepare(data, {}, books.LIMITS, books.the_box(), own=mine)
+    assert not master.cells[2].protected and "not protected" in master.notes[0]
+    assert books.grade(data, master, own=mine)[1]["score"] == 2
+    for prepared in (master, masters.prepare(data, mine, books.LIMITS, books.the_box())):
+        books.grade(data, prepared, files=mine, own={"helper.py": EVIL})
+        assert not evil.exists() and "helper" not in sys.modules
 
 
 # -------------------- nbgrader's own example --------------------

@@ -75,7 +75,7 @@ def test_each_platforms_names(layout, packed, wrapped, tmp_path):
         where = pack(tmp_path / "all.zip", {wrapped + name: "{}" for name in names})
     else:
         where = lay(tmp_path / "all", *(wrapped + name for name in names))
-    assert seen(where) == (wanted, {})
+    assert seen(where, others={"ps2"}) == (wanted, {})
 
 
 def test_the_newest_version_counts_and_the_older_ones_are_named(tmp_path):
@@ -147,11 +147,29 @@ def test_a_student_cannot_say_when_it_was_handed_in(tmp_path):
     where = pack(tmp_path / "g.zip", {**own, "submission_metadata.yml": METADATA})
     (ada,) = submissions.handed_in(where, "ps1", NOTEBOOKS).submissions
     assert ada.timestamp == "2026-10-01 12:00:00+00:00" and [name for name, _ in ada.extra] == ["timestamp.txt"]
-    for path in ("Ada_1_assignsubmission_file_/", "ada/", "ada/ps2/"):
+    for path in ("Ada_1_assignsubmission_file_/", "ada/", "eve/ps2/"):
         lay(tmp_path / "m", f"{path}problem1.ipynb", f"{path}timestamp.txt", data=b"2020-01-01")
         assert {s.timestamp for s in submissions.handed_in(tmp_path / "m", "ps1", NOTEBOOKS).submissions} == {None}
     lay(tmp_path / "n", "ada/ps1/problem1.ipynb", "ada/ps1/timestamp.txt", data=b"2020-01-01")  # as nbgrader collects
     assert submissions.handed_in(tmp_path / "n", "ps1", NOTEBOOKS).submissions[0].timestamp == "2020-01-01"
+
+
+def test_metadata_that_a_student_handed_in_say_nothing(tmp_path):
+    for text in ("a: [", METADATA.replace("submission_11", "submission_13")):
+        files = {f"submission_{n}/problem1.ipynb": "{}" for n in (11, 13)}
+        own = {"submission_11/submission_metadata.yml": text, "submission_13/a/submission_metadata.yml": text}
+        owned, unmatched = seen(pack(tmp_path / "all.zip", {**files, **own, "submission_metadata.yml": METADATA}))
+        assert owned == {"0042": ["submission_11/problem1.ipynb"]}
+        assert sorted(unmatched) == ["submission_13/a/submission_metadata.yml", "submission_13/problem1.ipynb"]
+
+
+def test_metadata_that_grow_when_they_are_read_stay_small(tmp_path):
+    lay(tmp_path, "submission_1/problem1.ipynb")
+    rows = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
+    (tmp_path / "submission_metadata.yml").write_text(
+        f"a0: &a0 [x]\n{rows}submission_1: {{submitters: [{{name: *a11, sid: *a11}}], created_at: *a11}}\n")
+    owned, unmatched = seen(tmp_path)
+    assert owned == {} and list(unmatched) == ["submission_1/problem1.ipynb"]
 
 
 ODD = ["a: [", "\x00", "!!python/object/apply:os.system ['false']", "{" * 5000, "- 1", "submission_1: 3"]
@@ -205,9 +223,20 @@ def test_a_students_id_is_harmless_everywhere(text):
     assert why is None or why.isprintable()
 
 
-def test_one_id_in_two_unicode_forms_is_one_student(tmp_path):
-    where = pack(tmp_path / "all.zip", {"Zoe\u0308/problem1.ipynb": "{}", "Zo\u00eb/problem2.ipynb": "{}"})
-    assert list(seen(where)[0]) == ["Zo\u00eb"]
+def test_two_spellings_never_share_a_student(tmp_path):
+    decomposed, composed = "Zoe\u0308/problem1.ipynb", "Zo\u00eb/problem1.ipynb"
+    assert seen(pack(tmp_path / "a.zip", {decomposed: "{}"})) == ({"Zo\u00eb": [decomposed]}, {})
+    owned, unmatched = seen(pack(tmp_path / "b.zip", {decomposed: "{}", composed: "{}"}))
+    assert owned == {"Zo\u00eb": [composed]} and "another spelling of" in unmatched[decomposed]
+    lay(tmp_path / "c", *(f"{name}/problem1.ipynb" for name in ("ada", "ada ", "ada\u00a0")))
+    owned, unmatched = seen(tmp_path / "c")
+    assert owned == {"ada": ["ada/problem1.ipynb"]} and len(unmatched) == 2
+
+
+def test_a_students_folder_called_like_the_assignment_hides_nobody(tmp_path):
+    lay(tmp_path, *(f"{name}/problem1.ipynb" for name in ("ada/ps1", "ada/week", "bob/week", "eve/ps2")))
+    assert seen(tmp_path, others={"ps2"}) == (
+        {"ada": ["ada/ps1/problem1.ipynb"], "bob": ["bob/week/problem1.ipynb"]}, {})  # fmt: skip
 
 
 # -------------------- folders --------------------
@@ -367,4 +396,4 @@ def test_listing_is_in_one_order_and_reads_what_is_there(tmp_path):
     zipfile.ZipFile(buffer, "w").close()
     (tmp_path / "none.zip").write_bytes(buffer.getvalue())
     assert listing.of(tmp_path / "none.zip") == ((), ())
-    assert platforms.is_tree(files, "ps1") is False
+    assert platforms.collected(files, "ps1") == set()

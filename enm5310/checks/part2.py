@@ -125,6 +125,10 @@ def _expect_initial(t, widths, seed):
             raise Wrong(f"the same seed gave other weights; draw from np.random.default_rng(seed), seed = {seed}")
         if np.array_equal(W, W_other):
             raise Wrong("another seed gave the same weights; draw from np.random.default_rng(seed)")
+    for i, ((W, _), (V, _)) in enumerate(pairwise(first), 1):
+        n = min(W.size, V.size)  # 12 at least: independent draws never come near such a correlation
+        if abs(np.corrcoef(W.ravel()[:n], V.ravel()[:n])[0, 1]) > 0.999:
+            raise Wrong(f"layers {i} and {i + 1} hold the same numbers; make one generator, before the loop, for all")
 
 
 def _initial(shape_W=lambda m, n: (m, n), shape_b=lambda m, n: n, widths=lambda sizes: sizes, draw=None):
@@ -200,6 +204,20 @@ def _(layers, X):
     return X
 
 
+@mlp.mistake("Your last layer lacks its bias: without tanh, but with b, the output is X W + b.", of="mlp_apply")
+def _(layers, X):
+    for W, b in layers[:-1]:
+        X = np.tanh(X @ W + b)
+    return X @ layers[-1][0] if layers else X
+
+
+@mlp.mistake("Only your first layer has a tanh; every layer has one, except the last.", of="mlp_apply")
+def _(layers, X):
+    for i, (W, b) in enumerate(layers):
+        X = X @ W + b if i else np.tanh(X @ W + b)
+    return X
+
+
 # -------------------- 2.2 --------------------
 
 
@@ -257,6 +275,8 @@ _mistake_in_gradient("Only the decoder learns: dE is zero. The error also goes b
                      dE=lambda E, D, X, R: np.zeros_like(E))  # fmt: skip
 _mistake_in_gradient("Your dE sends the error back through E; it comes through the decoder: dE = (2/n) X' R D'.",
                      dE=lambda E, D, X, R: X.T @ R @ E)  # fmt: skip
+_mistake_in_gradient("Your dE holds what belongs to dD as well, as if D were E'. E and D are free of each other here.",
+                     dE=lambda E, D, X, R: X.T @ R @ D.T + R.T @ X @ E)  # fmt: skip
 _mistake_in_gradient("You transposed both: dE has the shape of E, (p, k), and dD that of D, (k, p).",
                      dE=lambda E, D, X, R: (X.T @ R @ D.T).T, dD=lambda E, D, X, R: (E.T @ X.T @ R).T)  # fmt: skip
 _mistake_in_gradient("You returned (dD, dE); the order is dE, then dD.",
@@ -371,6 +391,8 @@ _mistake_in_angles("These are the sines; the singular values are cosines, so tak
                    out=lambda c: np.sqrt(np.maximum(1 - c**2, 0)))  # fmt: skip
 _mistake_in_angles("You took the arc sine; the singular values of Q_A' Q_B are cosines.",
                    out=lambda c: np.arcsin(np.minimum(c, 1)))  # fmt: skip
+_mistake_in_angles("These cosines are squared, like the eigenvalues of M'M for M = Q_A' Q_B: take the root first.",
+                   out=lambda c: np.arccos(np.minimum(c**2, 1)))  # fmt: skip
 _mistake_in_angles("These are degrees; angles are in radians here.",
                    out=lambda c: np.rad2deg(np.arccos(np.minimum(c, 1))))  # fmt: skip
 _mistake_in_angles("The order is the other way round: increasing, the smallest angle first.",
@@ -503,6 +525,24 @@ _mistake_in_adam("v averages the *squared* gradient; you averaged its size.", sq
 _mistake_in_adam("v averages the *squared* gradient; you averaged the gradient.", square=lambda g: g)
 _mistake_in_adam("This is momentum alone: Adam divides m_hat by sqrt(v_hat) + eps.",
                  update=lambda m_hat, v_hat, m, v: -m_hat)  # fmt: skip
+_mistake_in_adam("eps is missing: the step is m_hat / (sqrt(v_hat) + eps), which is finite where v_hat is 0.",
+                 update=lambda m_hat, v_hat, m, v: -m_hat / np.sqrt(v_hat))  # fmt: skip
+_mistake_in_adam("You corrected m only; v starts at 0 as well, so divide it by 1 - beta2^t.",
+                 update=lambda m_hat, v_hat, m, v: -m_hat / (np.sqrt(v) + EPS))  # fmt: skip
+_mistake_in_adam("You added eps to sqrt(v) and corrected afterwards; here eps is added to sqrt(v_hat).",
+                 update=lambda m_hat, v_hat, m, v: -m_hat * np.sqrt(v / v_hat) / (np.sqrt(v) + EPS))  # fmt: skip
+
+
+@linear_ae.mistake("You updated theta with the old m and v; renew them first, with this step's gradient.")
+def _(theta, g, m, v, t, lr):
+    m_hat, v_hat = m / (1 - BETA1**t), v / (1 - BETA2**t)
+    return theta - lr * m_hat / (np.sqrt(v_hat) + EPS), BETA1 * m + (1 - BETA1) * g, BETA2 * v + (1 - BETA2) * g * g
+
+
+@linear_ae.mistake("The factors 1 - beta are missing: m and v are averages, beta m + (1 - beta) g.")
+def _(theta, g, m, v, t, lr):
+    m, v = BETA1 * m + g, BETA2 * v + g * g
+    return theta - lr * m / (1 - BETA1**t) / (np.sqrt(v / (1 - BETA2**t)) + EPS), m, v
 
 
 # -------------------- 2.5 --------------------
@@ -617,6 +657,11 @@ _mistake_in_loss("There is no tanh in your hidden layers: the whole auto-encoder
                  hidden=lambda a: a)  # fmt: skip
 _mistake_in_loss("You used the logistic function in the hidden layers; in `ae_loss` they have tanh.",
                  hidden=ACTIVATIONS["logistic"])  # fmt: skip
+_mistake_in_loss("You used the ReLU in the hidden layers; in `ae_loss` they have tanh.", hidden=ACTIVATIONS["relu"])
+_mistake_in_loss("You applied the logistic function to the output, as the lecture's network does; here it is linear.",
+                 output=ACTIVATIONS["logistic"])  # fmt: skip
+_mistake_in_loss("You halved the loss; here it is the squared distance itself, without a factor 1/2.",
+                 error=lambda R: np.sum(R**2) / len(R) / 2)  # fmt: skip
 _mistake_in_loss("You averaged over the pixels as well (np.mean): the error of an image is summed over its pixels.",
                  error=lambda R: np.mean(R**2))  # fmt: skip
 _mistake_in_loss("You summed over the images: divide by their number n.", error=lambda R: np.sum(R**2))
@@ -676,6 +721,8 @@ _mistake_in_count("You forgot the biases: a layer from m units to n has m n weig
 _mistake_in_count("PCA stores its mean too, p more numbers: without it nothing can be encoded or decoded.",
                   pca=lambda p, k: p * k)  # fmt: skip
 _mistake_in_count("PCA decodes with the same U that it encodes with: count it once.", pca=lambda p, k: 2 * p * k + p)
+_mistake_in_count("PCA needs no variances to encode and decode: the mean and U are enough.",
+                  pca=lambda p, k: p * k + p + k)  # fmt: skip
 _mistake_in_count("PCA's mean has one number per feature, p; you counted one per component.",
                   pca=lambda p, k: p * k + k)  # fmt: skip
 
@@ -684,3 +731,8 @@ _mistake_in_count("PCA's mean has one number per feature, p; you counted one per
                           "side: a layer n -> m has m of them.")  # fmt: skip
 def _(sizes):
     return 2 * sum((m + 1) * n for m, n in pairwise(sizes)), sizes[0] * (sizes[-1] + 1)
+
+
+@count_parameters.mistake("You counted a layer from the code to the code. On the way back its width is not repeated.")
+def _(sizes):
+    return sum((m + 1) * n for m, n in pairwise([*sizes, *sizes[::-1]])), sizes[0] * (sizes[-1] + 1)

@@ -14,7 +14,7 @@ LOG_2PI = np.log(2 * np.pi)
 
 
 def _numbers(out):
-    """An answer as plain numbers: a list or an array, 0 or 1e-17, are the same when a mistake is looked up."""
+    """An answer whose right value is sometimes 0, where 0 and 1e-17 are the same when a mistake is looked up."""
     return np.round(np.asarray(out, float), 9)
 
 
@@ -126,6 +126,12 @@ def _(f, x, w):
     return np.mean(w * f(x)) - f(np.mean(w * x))
 
 
+@jensen_gap.mistake("You put w_i x_i into f one by one; f of the mean is f at one place, sum_i w_i x_i.")
+def _(f, x, w):
+    w = w / np.sum(w)
+    return np.sum(w * f(x)) - np.sum(f(w * x))
+
+
 # -------------------- 3.2 --------------------
 
 STEP, RUN = "mm_median: one step", "mm_median: down to a median, also from a data point"
@@ -215,6 +221,8 @@ _bound(lambda x, theta, psi: np.sum((x - theta) ** 2 / (2 * psi)) + psi / 2,
        "You summed the first term only and left one number per data point; sum over i.")  # fmt: skip
 _bound(lambda x, theta, psi: np.sum((x - theta) ** 2 * psi + psi) / 2,
        "You multiplied by psi_i; the square is divided by it.")  # fmt: skip
+_bound(lambda x, theta, psi: np.sum(np.abs(x - theta) / psi + psi) / 2,
+       "The distance is not squared: it is (x_i - theta)^2 that is divided by psi_i.")  # fmt: skip
 _bound(lambda x, theta, psi: np.mean((x - theta) ** 2 / psi + psi) / 2,
        "You averaged over the data; the objective is the sum over i of |x_i - theta|.")  # fmt: skip
 _bound(lambda x, theta, psi: ((x - theta) ** 2 / psi + psi) / 2,
@@ -277,7 +285,7 @@ def _(x, theta, steps):
 
 
 @exercise(
-    "3.3", of="log_mean_exp", slide=5, canon=_numbers, title="The log of a mean of exponentials",
+    "3.3", of="log_mean_exp", slide=5, title="The log of a mean of exponentials",
     answers=["enm5310.distributions.log_mean_exp"],
     parts={"log (1/K) sum_k exp(a_k)": 1, "numbers near 10,000 and -10,000": 1},
     hints=[
@@ -296,7 +304,7 @@ def log_mean_exp(t):
         np.moveaxis(a, axis, 0)[0] += 1e3  # the others no longer count, unless the shift is too small for this one
         with t.part("numbers near 10,000 and -10,000"):
             answer = t("log_mean_exp", a, axis, like=_reduced(a, axis))
-            close(answer, _log_mean(a, axis), rtol=1e-10)
+            close(answer, _log_mean(a, axis))
 
 
 def _reduced(a, axis):
@@ -346,6 +354,28 @@ log_mean_exp.mistake("You shifted all rows by one maximum, so rows far below it 
     _shifted(lambda e, m, K, size: np.log(e) + m, of_all=True))  # fmt: skip
 log_mean_exp.mistake("You subtracted the largest entry once more at the end; it has to be added back.")(
     _shifted(lambda e, m, K, size: np.log(e) - m))  # fmt: skip
+
+
+@log_mean_exp.mistake("You shifted by the mean; only a shift by the *largest* entry keeps all exponentials below 1.")
+def _(a, axis):
+    m = np.mean(a, axis=axis, keepdims=True)
+    return np.log(np.mean(np.exp(a - m), axis=axis)) + np.squeeze(m, axis)
+
+
+@log_mean_exp.mistake("You shifted by the smallest entry, so the largest overflows; shift by the largest, np.max.")
+def _(a, axis):
+    m = np.min(a, axis=axis, keepdims=True)
+    return np.log(np.mean(np.exp(a - m), axis=axis)) + np.squeeze(m, axis)
+
+
+@log_mean_exp.mistake("You divided by len(a), the length of the first axis; K is the length of `axis`, a.shape[axis].")
+def _(a, axis):
+    return np.logaddexp.reduce(a, axis=axis) - np.log(len(a))
+
+
+@log_mean_exp.mistake("This is the mean of the exponentials; take its log, with the largest entry out first.")
+def _(a, axis):
+    return np.mean(np.exp(a), axis=axis)
 
 
 @log_mean_exp.mistake("This is the mean of a, the mean of the logs. By Jensen the log of the mean is larger.")
@@ -435,6 +465,10 @@ kl_std_normal.mistake("logvar is log sigma^2 already: it stands in the formula a
     _kl(lambda m, l: m**2 + l - 1 - np.log(l)))  # fmt: skip
 kl_std_normal.mistake("logvar is log sigma^2 already: it stands in the formula as it is, and sigma^2 is exp(logvar).")(
     _kl(lambda m, l: m**2 + np.exp(l) - 1 - np.log(l)))  # fmt: skip
+kl_std_normal.mistake("You read logvar as sigma itself; it is log sigma^2, so sigma^2 = exp(logvar).")(
+    _kl(lambda m, l: m**2 + l**2 - 1 - np.log(l**2)))  # fmt: skip
+kl_std_normal.mistake("You subtracted 1 once; every dimension has its own -1.")(
+    _kl(lambda m, l: m**2 + np.exp(l) - l, lambda a: 0.5 * (np.sum(a, axis=1) - 1)))  # fmt: skip
 kl_std_normal.mistake("You averaged over the dimensions; the KL of independent dimensions is their sum.")(
     _kl(_right, lambda a: 0.5 * np.mean(a, axis=1)))  # fmt: skip
 kl_std_normal.mistake("The factor 1/2 is missing.")(_kl(_right, lambda a: np.sum(a, axis=1)))
@@ -520,6 +554,13 @@ kl_gaussians.mistake("The trace has the wrong inverse: it is tr(S2^-1 S1), the e
     _two_gaussians(trace=lambda S1, S2: np.trace(np.linalg.solve(S1, S2))))  # fmt: skip
 kl_gaussians.mistake("The distance of the means is measured with S2: (m2 - m1)' S2^-1 (m2 - m1); you used S1.")(
     _two_gaussians(quadratic=lambda d, S1, S2: d @ np.linalg.solve(S1, d)))  # fmt: skip
+kl_gaussians.mistake("You inverted S1 throughout; the expectation is under N1, so only S2 is inverted.")(
+    _two_gaussians(lambda S1, S2: np.trace(np.linalg.solve(S1, S2)),
+                   lambda d, S1, S2: d @ np.linalg.solve(S1, d)))  # fmt: skip
+kl_gaussians.mistake("You took |m2 - m1|^2; the distance is measured with S2: (m2 - m1)' S2^-1 (m2 - m1).")(
+    _two_gaussians(quadratic=lambda d, S1, S2: d @ d))  # fmt: skip
+kl_gaussians.mistake("The 1/2 belongs to the log-determinants as well: it stands in front of the whole bracket.")(
+    _two_gaussians(logdet=lambda S1, S2: 2 * (np.linalg.slogdet(S2)[1] - np.linalg.slogdet(S1)[1])))  # fmt: skip
 kl_gaussians.mistake("You multiplied by S2; the quadratic form needs its inverse.")(
     _two_gaussians(quadratic=lambda d, S1, S2: d @ S2 @ d))  # fmt: skip
 kl_gaussians.mistake("The distance of the means is not squared: (m2 - m1)' S2^-1 (m2 - m1).")(
@@ -552,13 +593,14 @@ def f(z):
     prior = -0.5 * np.sum(z**2 + np.log(2 * np.pi), axis=-1)
     return prior - 0.5 * np.sum((x - z * w) ** 2 / s2 + np.log(2 * np.pi * s2), axis=-1)
 """  # z ~ N(0, I), x | z ~ N(w z, s2 I): the posterior is diagonal
+CONSTANT = "constant at the posterior, and only there"
 QUARTIC = "def f(z): return -np.sum(a * z**4 + np.sin(z + b), axis=-1)"
 
 
 @exercise(
-    "3.6", of="elbo_mc", slide=5, canon=_numbers, title="The ELBO, sample by sample",
+    "3.6", of="elbo_mc", slide=5, title="The ELBO, sample by sample",
     answers=["enm5310.bounds.elbo_mc"],
-    parts={"q standard normal": 1, "any mean and sigma": 2, "constant at the posterior": 1},
+    parts={"q standard normal": 1, "any mean and sigma": 2, CONSTANT: 1},
     hints=[
         "Each row of eps makes one sample z_s = mean + sigma eps_s. What do log_joint and log q say about z_s?",
         "log q(z_s) sums over dimensions: -1/2 [log 2 pi + eps^2] - log_sigma, because (z - mean) / sigma is eps.",
@@ -578,11 +620,13 @@ def elbo_mc(t):
         x, w, s2 = t.rng.normal(size=p) + 1, t.rng.normal(size=p), float(t.rng.uniform(0.2, 0.8))
         log_p = _log_normal(x, 0 * x, np.sqrt(w**2 + s2))  # x ~ N(0, w^2 + s2)
         variance = 1 / (1 + w**2 / s2)
-        with t.part("constant at the posterior"):
-            linear = Fn(LINEAR, x=x, w=w, s2=s2)
-            answer = t("elbo_mc", linear, variance * w * x / s2, 0.5 * np.log(variance), eps, like=(S,))
+        with t.part(CONSTANT):
+            linear, center, scale = Fn(LINEAR, x=x, w=w, s2=s2), variance * w * x / s2, np.sqrt(variance)
+            answer = t("elbo_mc", linear, center, np.log(scale), eps, like=(S,))
             close(answer, np.full(S, log_p), "q is the posterior here: every sample must give log p(x) = "
                   f"{log_p:.6g}, got {answer.min():.6g} to {answer.max():.6g}")  # fmt: skip
+            beside = t("elbo_mc", linear, center + 1, np.log(scale), eps, like=(S,))
+            close(beside, _elbo(linear, center + 1, scale, eps))
 
 
 def _elbo(log_joint, mean, sd, eps):
@@ -633,6 +677,12 @@ elbo_mc.mistake("You evaluated log_joint at eps; the sample is z = mean + sigma 
     _sampled(z=lambda m, l, e: e))  # fmt: skip
 elbo_mc.mistake("You evaluated log_joint at the mean of q and drew no sample: z = mean + sigma eps.")(
     _sampled(z=lambda m, l, e: m + 0 * e))  # fmt: skip
+elbo_mc.mistake("You took z = mean in log q as well and drew no sample; each row of eps makes its own z.")(
+    lambda log_joint, m, l, e: _sampled()(log_joint, m, l, 0 * e))  # fmt: skip
+elbo_mc.mistake("The square in log q(z) is ((z - mean) / sigma)^2; you did not divide by sigma.")(
+    _sampled(lambda z, m, l, e: np.sum(-0.5 * (LOG_2PI + (z - m) ** 2) - l, axis=1)))  # fmt: skip
+elbo_mc.mistake("log sigma has the wrong sign in log q: a narrow density is a tall one, so it is - log sigma.")(
+    _sampled(lambda z, m, l, e: np.sum(-0.5 * (LOG_2PI + e**2) + l, axis=1)))  # fmt: skip
 elbo_mc.mistake("z = mean + eps forgets sigma.")(_sampled(z=lambda m, l, e: m + e))
 elbo_mc.mistake("You scaled eps by the variance: z = mean + sigma eps.")(
     _sampled(z=lambda m, l, e: m + np.exp(2 * l) * e))  # fmt: skip
@@ -648,7 +698,7 @@ elbo_mc.mistake("You subtracted KL(q || prior), but log_joint holds the prior al
 
 
 @exercise(
-    "3.7", of="iwae_bound", slide=5, canon=_numbers, title="The importance-weighted bound",
+    "3.7", of="iwae_bound", slide=5, title="The importance-weighted bound",
     answers=["enm5310.bounds.iwae_bound"],
     parts={"K = 1, and equal weights": 0, "log of the mean weight, average over data": 2, "log-weights near -1,000": 1},
     hints=[
@@ -669,7 +719,7 @@ def iwae_bound(t):
         with t.part("log-weights near -1,000"):
             far = logw - 1000 - 400 * np.arange(n)[:, None]
             far[-1, 0] += 1000  # this weight stands alone
-            close(t("iwae_bound", far, like=()), np.sum(_log_mean(far, 1)) / n, rtol=1e-9)
+            close(t("iwae_bound", far, like=()), np.sum(_log_mean(far, 1)) / n)
 
 
 iwae_bound.mistake("You averaged the logs: the ELBO again, whatever K is. The mean over K goes inside the log.")(
@@ -680,6 +730,10 @@ iwae_bound.mistake("The mean over the data went inside the log too. Each data po
     lambda logw: _log_mean(logw.ravel(), 0))  # fmt: skip
 iwae_bound.mistake("You mixed up the axes: average weights over the K samples (axis 1), logs over the n data points.")(
     lambda logw: np.mean(_log_mean(logw, 0)))  # fmt: skip
+iwae_bound.mistake("You subtracted log n; the mean inside the log is over the K samples, so log K is subtracted.")(
+    lambda logw: np.mean(np.logaddexp.reduce(logw, axis=1)) - np.log(len(logw)))  # fmt: skip
+iwae_bound.mistake("You divided by K outside the log: (1/K) log sum is not log (1/K) sum.")(
+    lambda logw: np.mean(np.logaddexp.reduce(logw, axis=1)) / logw.shape[1])  # fmt: skip
 iwae_bound.mistake("You summed over the data; the course averages over them.")(
     lambda logw: np.sum(_log_mean(logw, 1)))  # fmt: skip
 iwae_bound.mistake("You returned one bound per data point; average them to one number.")(
@@ -769,6 +823,8 @@ elbo_gap.mistake("Your gap takes the posterior for N(x, 1), the likelihood read 
     _toy(lambda x, m, v, w: _kl_1d(m, v, x, 1)))  # fmt: skip
 elbo_gap.mistake("Your posterior has standard deviation 1/2; its *variance* is 1/2.")(
     _toy(lambda x, m, v, w: _kl_1d(m, v, x / 2, 0.25)))  # fmt: skip
+elbo_gap.mistake("Your gap takes exp(log_sigma) for the variance of q; that is sigma, and the variance its square.")(
+    _toy(lambda x, m, v, w: _kl_1d(m, np.sqrt(v), x / 2, 0.5)))  # fmt: skip
 elbo_gap.mistake("The sign of the gap is flipped: log p(x) - ELBO >= 0.")(
     _toy(lambda x, m, v, w: -_kl_1d(m, v, x / 2, 0.5)))  # fmt: skip
 elbo_gap.mistake("The factor 1/2 of the Gaussian KL is missing in your gap.")(
@@ -811,7 +867,7 @@ elbo_gap.mistake("You returned (L, gap); the order is gap, then L.")(
 
 
 @exercise(
-    "3.9", of="elbo_surgery", slide=5, canon=_each, title="ELBO surgery", answers=["enm5310.bounds.elbo_surgery"],
+    "3.9", of="elbo_surgery", slide=5, title="ELBO surgery", answers=["enm5310.bounds.elbo_surgery"],
     parts={"average KL, exact": 1, "mutual information": 1, "KL of the aggregate": 1},
     hints=[
         "The aggregate is a mixture: q(z) = (1/n) sum_j N(z; means_j, exp(logvars_j)). Score every sample under all n.",
@@ -906,5 +962,7 @@ _surgery_mistake("The sign of the marginal KL is flipped: log q(z) - log p(z), >
                  after=lambda out, m, l, z: (out[0], out[1], -out[2]))  # fmt: skip
 _surgery_mistake("You summed the last two over the samples; average over all S n of them.",
                  after=lambda out, m, l, z: (out[0], *(a * z.shape[0] * z.shape[1] for a in out[1:])))  # fmt: skip
+_surgery_mistake("Your marginal KL is the remainder KL - mutual information; estimate it from log q(z) - log p(z).",
+                 after=lambda out, m, l, z: (out[0], out[1], out[0] - out[1]))  # fmt: skip
 _surgery_mistake("Your mutual information is the remainder KL - marginal KL; estimate it from log q(z | x) - log q(z).",
                  after=lambda out, m, l, z: (out[0], out[0] - out[2], out[2]))  # fmt: skip

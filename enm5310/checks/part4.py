@@ -88,6 +88,8 @@ one_liners.mistake("logistic: you took F itself, 1/(1 + e^-u); the one-liner is 
                    of="logistic")(lambda u: 1 / (1 + np.exp(-u)))  # fmt: skip
 one_liners.mistake("logistic: log(u)/(1 - u) divides outside the logarithm; it is log(u/(1 - u)).", of="logistic")(
     lambda u: np.log(u) / (1 - u))  # fmt: skip
+one_liners.mistake("logistic: these are the odds u/(1 - u); take their logarithm.", of="logistic")(
+    lambda u: u / (1 - u))  # fmt: skip
 one_liners.mistake("logistic: log u alone is minus an exponential; subtract log(1 - u).", of="logistic")(np.log)
 one_liners.mistake("logistic: you standardised to variance 1; the logistic law has variance pi^2/3.", of="logistic")(
     lambda u: np.log(u / (1 - u)) * np.sqrt(3) / np.pi)  # fmt: skip
@@ -100,6 +102,8 @@ one_liners.mistake("laplace: the factor 2 is missing: each half of the law holds
                    of="laplace")(lambda u: np.where(u < 0.5, np.log(u), -np.log(1 - u)))  # fmt: skip
 one_liners.mistake("laplace: the factor 2 is missing: each half of the law holds half of the mass, so u = e^z / 2.",
                    of="laplace")(lambda u: -np.sign(u - 0.5) * np.log(1 - np.abs(u - 0.5)))  # fmt: skip
+one_liners.mistake("laplace: you halved where you should double: u = e^z / 2 gives z = log(2u).", of="laplace")(
+    lambda u: np.where(u < 0.5, np.log(u / 2), -np.log((1 - u) / 2)))  # fmt: skip
 one_liners.mistake("laplace: you inverted the left half for every u; above u = 1/2 it is -log(2 - 2u).", of="laplace")(
     lambda u: np.log(2 * u))  # fmt: skip
 one_liners.mistake("laplace: the sign of the right half is wrong, so both halves fall below 0; use -log(2 - 2u) there.",
@@ -111,6 +115,8 @@ one_liners.mistake("cauchy: tan(pi u / 2) is never negative, so this is |z|; use
 one_liners.mistake("cauchy: pi is missing; arctan(z) runs over pi, so z = tan(pi (u - 1/2)).", of="cauchy")(
     lambda u: np.tan(u - 0.5))  # fmt: skip
 one_liners.mistake("cauchy: pi is missing; arctan(z) runs over pi, so z = tan(pi (u - 1/2)).", of="cauchy")(np.tan)
+one_liners.mistake("cauchy: pi stands inside the tangent: z = tan(pi (u - 1/2)).", of="cauchy")(
+    lambda u: np.pi * np.tan(u - 0.5))  # fmt: skip
 one_liners.mistake("cauchy: you took F itself, 1/2 + arctan(u)/pi; the one-liner is its inverse.", of="cauchy")(
     lambda u: 0.5 + np.arctan(u) / np.pi)  # fmt: skip
 
@@ -164,11 +170,17 @@ def _pair(radius=lambda u: np.sqrt(-2 * np.log(u)), angle=lambda u, v: 2 * np.pi
 
 box_muller.mistake("The 2 is missing: r = sqrt(-2 log u). With sqrt(-log u) the variance is 1/2.")(
     _pair(lambda u: np.sqrt(-np.log(u))))  # fmt: skip
+box_muller.mistake("The 2 stands under the root: sqrt(-2 log u), not 2 sqrt(-log u); your variance is 2.")(
+    _pair(lambda u: 2 * np.sqrt(-np.log(u))))  # fmt: skip
 box_muller.mistake("The square root is missing: -2 log u is r^2.")(_pair(lambda u: -2 * np.log(u)))
 box_muller.mistake("The minus is missing: log u < 0, so r^2 = -2 log u.")(_pair(lambda u: np.sqrt(2 * np.log(u))))
 box_muller.mistake("Your radius is u itself, uniform; a normal pair has r = sqrt(-2 log u).")(_pair(lambda u: u))
 box_muller.mistake("Your angle runs over half a turn only, so y is never negative; use 2 pi v.")(
     _pair(angle=lambda u, v: np.pi * v))  # fmt: skip
+box_muller.mistake("Your angle runs over two turns, so every direction comes twice; a full turn is 2 pi v.")(
+    _pair(angle=lambda u, v: 4 * np.pi * v))  # fmt: skip
+box_muller.mistake("You exchanged the roles of u and v: here the radius comes from u and the angle from v.")(
+    lambda u, v: _pair()(v, u))  # fmt: skip
 box_muller.mistake("Your angle is v itself, less than one radian; a full turn is 2 pi v.")(_pair(angle=lambda u, v: v))
 box_muller.mistake("Your angle is in degrees; np.cos and np.sin want radians, 2 pi v.")(
     _pair(angle=lambda u, v: 360 * v))  # fmt: skip
@@ -331,7 +343,7 @@ def _theta(t):
     ],
 )  # fmt: skip
 def pathwise_grad(t):
-    for S in (1, 2, 6, 5):
+    for S in (5, 2, 6, 1):  # several first: then the message can say "the sign is flipped everywhere"
         (f, df), (mu, log_sigma), eps = _cost(t), _theta(t), t.rng.normal(size=S)
         rows = t("pathwise_grad", f, mu, log_sigma, eps, like=(S, 2))
         z = mu + math.exp(log_sigma) * eps
@@ -382,6 +394,12 @@ def _(f, mu, log_sigma, eps):
     return np.zeros((len(eps), 2))
 
 
+@pathwise_grad.mistake("You used f(z) itself; the chain rule needs its slope f'(z), which is elementwise_grad(f)(z).")
+def _(f, mu, log_sigma, eps):
+    sigma = np.exp(log_sigma)
+    return f(mu + sigma * eps)[:, None] * np.stack([np.ones_like(eps), sigma * eps], axis=1)
+
+
 @pathwise_grad.mistake("This is the score function estimator, f(z) times the score; the pathwise one uses f'(z).")
 def _(f, mu, log_sigma, eps):
     return _score_rows(f(mu + np.exp(log_sigma) * eps), log_sigma, eps)
@@ -406,7 +424,7 @@ def _score_rows(signal, log_sigma, eps):
     ],
 )  # fmt: skip
 def score_grad(t):
-    for S in (1, 2, 6, 5):
+    for S in (5, 2, 6, 1):  # several first: then the message can say "the sign is flipped everywhere"
         a, b, c = (float(x) for x in t.rng.normal([2, 3, 0]))  # a jump at c: no path goes through it
         f = Fn("def f(z): return a * (z > c) + b * np.cos(z) + z**2", a=a, b=b, c=c)
         (mu, log_sigma), eps, baseline = _theta(t), t.rng.normal(size=S), float(t.rng.normal() + 3)
@@ -449,11 +467,20 @@ score_grad.mistake("The score for log sigma is eps^2 - 1; the -1 comes from -log
     _scored(score=lambda sigma, eps: (eps / sigma, eps**2)))  # fmt: skip
 score_grad.mistake("The sign of the score is wrong: moving mu towards z raises log p, so d/dmu log p = +eps/sigma.")(
     _scored(score=lambda sigma, eps: (-eps / sigma, 1 - eps**2)))  # fmt: skip
+score_grad.mistake("You subtracted the mean cost of the batch; the baseline is the number that is handed in.")(
+    _scored(lambda f, z, b: f(z) - np.mean(f(z))))  # fmt: skip
 score_grad.mistake("You evaluated f at the noise eps; it belongs at the sample z = mu + sigma eps.")(
     _scored(sample=lambda mu, sigma, eps: eps))  # fmt: skip
 score_grad.mistake("You averaged over the samples; return one row per sample, shape (S, 2).")(
     _scored(finish=lambda rows, b: rows.mean(axis=0)))  # fmt: skip
 score_grad.mistake("Your columns are exchanged: d/dmu comes first.")(_scored(finish=lambda rows, b: rows[:, ::-1]))
+
+
+@score_grad.mistake("Your score has z in place of z - mu: log p contains (z - mu)^2.")
+def _(f, mu, log_sigma, eps, b):
+    sigma = np.exp(log_sigma)
+    z = mu + sigma * eps
+    return (f(z) - b)[:, None] * np.stack([z / sigma**2, (z / sigma) ** 2 - 1], axis=1)
 
 
 @score_grad.mistake("This is the pathwise estimator, f'(z) dz/dtheta. Here f may jump: differentiate log p instead.")
@@ -493,7 +520,7 @@ def _setting(t):
 
 
 @exercise(
-    "4.7", of="grad_variance", slide=6, title="Four variances in closed form", canon=np.ravel,
+    "4.7", of="grad_variance", slide=6, title="Four variances in closed form",
     answers=["enm5310.gradients.quadratic_variances"],
     parts={"pathwise, d/dmu and d/dsigma": 1, "score function, d/dmu": 1, "score function, d/dsigma": 1},
     hints=[
@@ -545,6 +572,10 @@ grad_variance.mistake("You set k = 0: the distance that counts is a = mu - k.")(
     _variances(lambda mu, sigma, k: _estimators(mu, sigma, 0)))  # fmt: skip
 
 
+grad_variance.mistake("These are for sigma = 1; in general z - k = a + sigma eps, and the scores contain 1/sigma.")(
+    _variances(lambda mu, sigma, k: _estimators(mu, 1.0, k)))  # fmt: skip
+
+
 @grad_variance.mistake("You subtracted the baseline E f; these are the variances without a baseline.")
 def _(mu, sigma, k):
     rows, mean_f = _estimators(mu, sigma, k), (mu - k) ** 2 + sigma**2
@@ -571,7 +602,6 @@ def _norm_variance(D, sigma):
 
 @exercise(
     "4.8", of=("optimal_baseline", "dimension_law"), slide=6, title="The best baseline, and the price of dimension",
-    canon=np.ravel,
     answers=["enm5310.gradients.optimal_baseline", "enm5310.gradients.quadratic_baselines",
              "enm5310.gradients.squared_norm_variances"],
     parts={"optimal baseline": 2, "dimension law": 1},
@@ -590,7 +620,7 @@ def best_baseline(t):
         with t.part("optimal baseline"):
             b = t("optimal_baseline", mu, sigma, k, like=())
             _least_variance(mu, sigma, k, float(b))
-    for D in (int(D) for D in t.rng.permutation([1, 2, 3, 4, 5])):
+    for D in [1, *(int(D) for D in t.rng.choice(range(2, 8), size=4, replace=False))]:
         sigma = float(t.rng.uniform(0.4, 2))
         with t.part("dimension law"):
             path, score = t("dimension_law", D, sigma, like={"pathwise": (), "score function": ()})
@@ -610,6 +640,10 @@ best_baseline.mistake("You returned E f = a^2 + sigma^2. The best b weighs f by 
     lambda mu, sigma, k: (mu - k) ** 2 + sigma**2)  # fmt: skip
 best_baseline.mistake("You returned f(mu) = a^2, the cost at the centre; average f with the weight s^2.")(
     lambda mu, sigma, k: (mu - k) ** 2)  # fmt: skip
+best_baseline.mistake("You set k = 0: the distance that counts is a = mu - k.")(
+    lambda mu, sigma, k: _baseline(mu, sigma, 0.0))  # fmt: skip
+best_baseline.mistake("This is for sigma = 1; the weight on the spread is 3 sigma^2.")(
+    lambda mu, sigma, k: _baseline(mu, 1.0, k))  # fmt: skip
 best_baseline.mistake("This is the best baseline for d/dsigma, score (eps^2 - 1)/sigma; for d/dmu it is eps/sigma.")(
     lambda mu, sigma, k: _baseline(mu, sigma, k, lambda sigma: (NODES**2 - 1) / sigma))  # fmt: skip
 best_baseline.mistake("You did not divide by E[s^2] = 1/sigma^2.")(
@@ -656,7 +690,7 @@ def _support_gradients(theta, p):
 
 
 @exercise(
-    "4.9", of=("heaviside_fails", "uniform_fails"), slide=6, title="When it fails", canon=np.ravel,
+    "4.9", of=("heaviside_fails", "uniform_fails"), slide=6, title="When it fails",
     answers=["enm5310.gradients.heaviside_failure", "enm5310.gradients.uniform_failure"],
     parts={"a jump in f": 1, "a support that moves: pathwise and truth": 1, "a support that moves: score function": 1},
     hints=[
@@ -712,6 +746,8 @@ when_it_fails.mistake("The sign is wrong: a larger mu puts more probability abov
     _normal_jump(lambda d, x, s: (0.0, -d, -d)))  # fmt: skip
 when_it_fails.mistake("The 1/sigma is missing: d/dmu P(z > c) = phi((c - mu)/sigma)/sigma.")(
     _normal_jump(lambda d, x, s: (0.0, d * s, d * s)))  # fmt: skip
+when_it_fails.mistake("You did not standardise: the truth is phi((c - mu)/sigma)/sigma, with sigma twice.")(
+    _normal_jump(lambda d, x, s: (0.0, _normal_density(x * s), _normal_density(x * s))))  # fmt: skip
 when_it_fails.mistake("You returned the expectation P(z > c) itself; its derivative is asked for.")(
     _normal_jump(lambda d, x, s: (0.0, _tail(x), _tail(x))))  # fmt: skip
 when_it_fails.mistake("Pathwise and score function are exchanged: the path is the one that misses the jump.")(
@@ -727,6 +763,8 @@ when_it_fails.mistake("You called the score function right for U[0, theta]; it d
                       of="uniform_fails")(_support(lambda m, p: (p * m, p * m, p * m)))  # fmt: skip
 when_it_fails.mistake("The sign of the score is wrong: log p = -log theta, so d/dtheta log p = -1/theta.",
                       of="uniform_fails")(_support(lambda m, p: (p * m, m, p * m)))  # fmt: skip
+when_it_fails.mistake("Your score function mean is -E f; the score -1/theta divides it by theta.", of="uniform_fails")(
+    lambda theta, p: tuple(x * theta ** (p - 1) / (p + 1) for x in (p, -theta, p)))  # fmt: skip
 when_it_fails.mistake("The score of U[0, theta] is not 0: the height 1/theta falls with theta.", of="uniform_fails")(
     _support(lambda m, p: (p * m, 0.0, p * m)))  # fmt: skip
 when_it_fails.mistake("You let the pathwise estimator fail for U[0, theta]; z = theta u moves with theta, end and all.",

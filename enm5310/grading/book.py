@@ -21,10 +21,11 @@ MOST = 12  # notes about cells that stopped
 class Book:
     """The cells of one submission on their way through the children and the trusted bench; a context manager."""
 
-    def __init__(self, entries, master, limits, seed, box, files):
-        self.entries, self.master, self.limits, self.seed, self.files = entries, master, limits, seed, files
+    def __init__(self, entries, master, limits, seed, box, files, own):
+        self.entries, self.master, self.limits, self.seed = entries, master, limits, seed
+        self.files = {name: data for name, data in files.items() if name not in own}  # what trusted code may run
         hidden = any(cell.hidden for cell in master.cells)
-        self.children = Children(box, list(self._sources()), limits, files, master.masks, hidden)
+        self.children = Children(box, list(self._sources()), limits, {**files, **own}, master.masks, hidden)
         ours = any(cell.exercise for cell in master.cells)
         self.bench = trusted.Bench(master, self.children, limits, seed, self._why_missing, separate=ours)
         self.verdicts, self.room = {}, clean.Room()
@@ -188,6 +189,8 @@ class Book:
             source = clean.markdown(source)
         if entry.missing and cell.role == "manual":
             source = cell.released if "checksum" in cell.nbgrader else source
+        if cell is not None and cell.hidden:  # nbgrader's feedback would show students what is hidden here
+            source = f"{cell.released}\n# hidden tests: {len(cell.hidden)}"
         made = {"cell_type": entry.kind, "id": "", "metadata": {}, "source": source}
         if cell is not None:
             made |= {"id": cell.id, "metadata": {"nbgrader": dict(cell.nbgrader)}}

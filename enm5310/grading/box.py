@@ -117,15 +117,17 @@ class Box:
             # files that are deleted while they are open are not seen in the folder: at most disk * 4 of them
             limits = limits._replace(file=min(limits.file, limits.disk // 16), files=min(limits.files, 64))
         asked = {"folder": folder or (private and private.name), "home": folder is None, "copy": self._copy(masks)}
-        line = _Fork(self._control, limits, asked)
+        line = None
         try:
+            line = _Fork(self._control, limits, asked)
             setup = {"masks": masks, "commands": commands, "figures": figures}
             return Student(line, self.limits, files, setup, private)
         except BaseException as why:
-            line.close()
+            if line is not None:
+                line.close()
             if private is not None:
                 private.cleanup()
-            if not isinstance(why, Died):
+            if not isinstance(why, (Died, OSError)):
                 raise
             told = f"the sandbox {self.level.name} cannot shut in a student: {why} ({self.complaint()})"
             raise Problem(told) from None
@@ -154,7 +156,12 @@ class _Fork:
         self.send, self.receive, self.idle = self._channel.send, self._channel.receive, self._channel.idle
         asked = json.dumps({**limits._asdict(), **more}).encode()
         with theirs, guards:
-            socket.send_fds(control, [asked], [theirs.fileno(), guards.fileno()])
+            try:
+                socket.send_fds(control, [asked], [theirs.fileno(), guards.fileno()])
+            except OSError:  # the zygote has just ended
+                channel.close()
+                self._status.close()
+                raise
 
     def ended(self):
         """Whether the guard has told that the process has ended."""

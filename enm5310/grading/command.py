@@ -72,7 +72,8 @@ def grade(asked, engine=None):
 def _found(here, asked, submitted, names):
     """Who handed in what, as far as it was asked for; Problem when that is nothing."""
     if submitted:
-        found = submissions.handed_in(submitted, asked.assignment, names, asked.pattern)
+        others = set(sources.assignments(here)) - {asked.assignment}
+        found = submissions.handed_in(submitted, asked.assignment, names, asked.pattern, others)
     elif asked.pattern:
         raise Problem("--pattern needs --submitted: the folder or zip archive whose names it explains")
     else:

@@ -18,11 +18,12 @@ from enm5310.grading.serving import Unavailable
 from enm5310.practice import Problem
 
 
-def grade_notebook(submitted, master, limits, seed, *, box=None, files=None):
+def grade_notebook(submitted, master, limits, seed, *, box=None, files=None, own=None):
     """(executed notebook as nbformat data, record) for a student's bytes and a masters.Master.
 
     seed: {exercise id: int}, "" for the general one.  box: a Box, else one that this process keeps for these limits.
-    files: {name: bytes} that the assignment comes with.  A submission that cannot be graded has no executed notebook.
+    files: {name: bytes} that the assignment comes with; own: those of the student's that replace some of them, which
+    are there beside the student's code only.  A submission that cannot be graded has no executed notebook.
     Problem: the sandbox itself does not work.
     """
     begun, box = time.monotonic(), box or shared(limits)
@@ -32,7 +33,7 @@ def grade_notebook(submitted, master, limits, seed, *, box=None, files=None):
         "hashes": {"submitted": hashlib.sha256(submitted).hexdigest(), "master": master.sha256},
     }  # fmt: skip
     try:
-        executed, graded = _graded(submitted, master, limits, seed, box, files or {})
+        executed, graded = _graded(submitted, master, limits, seed, box, files or {}, own or {})
     except Unavailable as why:
         raise Problem(f"the sandbox starts no process any more: {why}") from None
     except intake.NotGradable as why:
@@ -49,10 +50,10 @@ def grade_notebook(submitted, master, limits, seed, *, box=None, files=None):
 DEFECT = "the grader itself stopped, please report it:"
 
 
-def _graded(submitted, master, limits, seed, box, files):
+def _graded(submitted, master, limits, seed, box, files, own):
     cells, notes = intake.read(submitted)
     entries, more = repair.assemble(cells, master)
-    with Book(entries, master, limits, seed, box, files) as book:
+    with Book(entries, master, limits, seed, box, files, own) as book:
         executed, exercises = book.graded()
         notes = [*notes, *more, *book.notes()]
     return executed, {

@@ -17,7 +17,7 @@ PEEKS = {
 
 def notes(sources, masks):
     """Lines about what the cells of a student's own import or reach for.  masks: {"enm5310.pca.fit": "1.3"}."""
-    answers, checks, modules, peeks = {}, set(), set(), set()
+    answers, checks, private, modules, peeks = {}, set(), set(), set(), set()
     for source in sources:
         if "enm5310" in source and re.search(r"%run\b|\bopen\(|\bread_text\(|\bcopytree\(|^!", source, re.M):
             peeks.add("files of the library")
@@ -28,10 +28,12 @@ def notes(sources, masks):
             continue
         answers |= {name: masks[name] for name in used.full if name in masks}
         checks |= {name for name in used.full if _reaches_into_checks(name.split("."))}
+        private |= {name for name in used.full if _is_private(name.split("."))}
         modules |= used.modules & FORBIDDEN
         peeks |= used.attributes & PEEKS
     told = [f"answer key: it names {name}, which exercise {masks[name]} asks to write" for name in sorted(answers)]
     told += [f"checks: it reaches into {', '.join(sorted(checks)[:5])}"] * bool(checks)
+    told += [f"library: it uses {', '.join(sorted(private)[:5])}, which is not for use"] * bool(private)
     told += [f"imports: {', '.join(sorted(modules)[:10])}"] * bool(modules)
     return told + [f"code: it uses {', '.join(sorted(peeks)[:10])}"] * bool(peeks)
 
@@ -43,6 +45,12 @@ def _reaches_into_checks(steps):
     if not steps[2].startswith("part"):
         return True
     return any(step.startswith("_") for step in steps[3:]) or (len(steps) > 4 and steps[4] not in PUBLIC)
+
+
+def _is_private(steps):
+    """Whether a dotted name is inside a module of the library, as enm5310.pca._eig is."""
+    inner = any(step.startswith("_") and not step.startswith("__") for step in steps[1:])
+    return steps[0] == "enm5310" and inner and steps[1:2] != ["checks"]
 
 
 PUBLIC = {"hint", "help", "mistakes", "solution", "id", "title"}

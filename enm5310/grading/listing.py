@@ -6,7 +6,6 @@ reason.
 
 import os
 import stat
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -124,7 +123,7 @@ def _name(member):
             name = name.encode("cp437").decode("utf-8")
         except UnicodeError:
             pass
-    return unicodedata.normalize("NFC", name.replace("\\", "/"))
+    return name.replace("\\", "/")
 
 
 def _unsafe(member, shown):

@@ -75,15 +75,17 @@ def exercise(where):
     return getattr(importlib.import_module(where[0]), where[1])
 
 
-def prepare(master, files, limits, box):
+def prepare(master, files, limits, box, own=None):
     """The Master in these bytes, its tests tried on its own solutions; files: {name: bytes} it comes with.
+
+    own: those of them that a student may replace: they are there beside the solutions only, as with a student.
 
     Problem when it is no notebook of nbgrader's.
     """
     from enm5310.grading.trial import trial  # it runs the engine, which knows masters
 
     try:
-        return trial(read(master), files, limits, box)
+        return trial(read(master), files, limits, box, own or {})
     except Unavailable as why:
         raise Problem(f"the sandbox starts no process: {why}") from None
 

@@ -1,5 +1,6 @@
 """Whose a file is, as the download of a learning platform or a mail program says it: by its path, and nothing else."""
 
+import datetime
 import re
 from typing import NamedTuple
 
@@ -25,10 +26,11 @@ VERSION = re.compile(r"(?P<stem>.+?)-(?P<number>\d{1,6})")  # Canvas: name-2
 COPY = re.compile(r"(?P<stem>.+?) ?\((?P<number>\d{1,6})\)\.ipynb")  # browsers and mail programs: name (2)
 
 
-def owners(file, assignment, notebooks, known, tree):
+def owners(file, assignment, notebooks, known, collected, others):
     """The Owned that a path makes (none: another assignment's), or the reason why it belongs to nobody.
 
-    known: what Gradescope's metadata say; tree: the files lie as in nbgrader's tree.
+    known: what Gradescope's metadata say; collected: who has a folder for this assignment, as in nbgrader's tree;
+    others: the course's other assignments.
     """
     parts = file.path.split("/")
     if match := GRADESCOPE.fullmatch(file.path):
@@ -44,8 +46,10 @@ def owners(file, assignment, notebooks, known, tree):
         name, version = _version(match["name"], notebooks)
         late = "the platform marked it late" if match["late"] else None
         return [Owned(match["student"], name, file, (version, int(match["upload"])), match["user"], late)]
-    if tree and len(parts) > 2:
-        return [Owned(parts[0], "/".join(parts[2:]), file)] if parts[1] == assignment else []
+    if len(parts) > 2 and parts[1] == assignment:
+        return [Owned(parts[0], "/".join(parts[2:]), file)]
+    if len(parts) > 2 and (parts[1] in others or parts[0] in collected):
+        return []
     if len(parts) > 1:
         return [Owned(parts[0], "/".join(parts[1:]), file)]
     if not file.name.endswith(".ipynb"):
@@ -77,19 +81,22 @@ def without_wrapper(files, assignment, notebooks):
     many = [f for f in inner if f.path.endswith(".ipynb") and "/" not in f.path and f.path[:-6] not in notebooks]
     folders = {f.path.split("/")[0] for f in inner if f.path.count("/") == 1 and f.path.endswith(".ipynb")}
     several = len(many) > len(notebooks) or len(folders - {assignment}) > 1
-    return inner if not already and (platform or several or is_tree(inner, assignment)) else files
+    return inner if not already and (platform or several or collected(inner, assignment)) else files
 
 
-def is_tree(files, assignment):
-    """Whether some file lies in a folder STUDENT/ASSIGNMENT."""
-    return any(f.path.split("/")[1:2] == [assignment] and f.path.count("/") > 1 for f in files)
+def collected(files, assignment):
+    """The students with a folder STUDENT/ASSIGNMENT."""
+    return {f.path.split("/")[0] for f in files if f.path.split("/")[1:2] == [assignment] and f.path.count("/") > 1}
 
 
 # -------------------- Gradescope's metadata --------------------
 
 
 def gradescope(files):
-    """({submission's number: {"students", "ids", "time"}}, paths of the metadata files)"""
+    """({submission's number: {"students", "ids", "time"}}, paths of the metadata files)
+
+    Only the file beside the submissions is Gradescope's: one inside of them is what a student handed in.
+    """
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -98,7 +105,7 @@ def gradescope(files):
     Loader.add_multi_constructor("!ruby", lambda loader, suffix, node: loader.construct_mapping(node, deep=True))
     known, used = {}, set()
     for file in files:
-        if file.name != "submission_metadata.yml":
+        if file.path != "submission_metadata.yml":
             continue
         used.add(file.path)
         try:
@@ -107,17 +114,15 @@ def gradescope(files):
             document = yaml.load(file.read(), Loader)
         except (yaml.YAMLError, listing.Unreadable, RecursionError, ValueError) as why:
             raise Problem(f"{file.path} cannot be read: {' '.join(str(why).split())[:200]}") from None
-        folder = file.path.rpartition("/")[0].rpartition("/")[2]
-        entries = document if isinstance(document, dict) else {}
-        for key, entry in ({folder: entries} if folder.startswith("submission_") else entries).items():
+        for key, entry in (document if isinstance(document, dict) else {}).items():
             number, entry = str(key).removeprefix("submission_"), _plain(entry)
             people = [person for person in map(_plain, _list(entry.get("submitters"))) if _called(person)]
             if people:
                 time = entry.get("created_at")
                 time = _plain(time).get("utc", time) if isinstance(time, dict) else time
                 known[number] = {"students": list(dict.fromkeys(map(_called, people))),
-                                 "ids": {_called(p): str(p["sid"]) for p in people if p.get("sid")},
-                                 "time": None if time is None else str(time)}  # fmt: skip
+                                 "ids": {_called(p): _text(p["sid"]) for p in people if _text(p.get("sid"))},
+                                 "time": str(time) if isinstance(time, str | datetime.date) else None}  # fmt: skip
     return known, used
 
 
@@ -132,5 +137,10 @@ def _list(value):
 
 def _called(person):
     """A submitter's student id, else the name in the address, else the full name."""
-    email = str(person.get("email") or "").partition("@")[0]
-    return str(person.get("sid") or email or person.get("name") or "").strip()
+    email = _text(person.get("email")).partition("@")[0]
+    return _text(person.get("sid")) or email or _text(person.get("name"))
+
+
+def _text(value):
+    """A name or a number as text; "" for anything else, however large (YAML can say much in a few lines)."""
+    return str(value).strip() if isinstance(value, str | int) and len(str(value)) < 200 else ""

@@ -44,12 +44,16 @@ def read(course, name):
     return Assignment(name, masters, files, editable, points, int(str(autograde.permissions), 8))
 
 
+def assignments(course):
+    """The names of the course's assignments."""
+    return sorted({path.parent.name for path in course.path("source", ".", "x").parent.glob("*/*.ipynb")})
+
+
 def notebooks(course, name):
-    """The paths of the source notebooks, as nbgrader spells them; Problem says what there is instead."""
-    folder = course.path("source", ".", name).parent
-    there = sorted(p.parent.name for p in folder.glob("*/*.ipynb"))
+    """The paths of an assignment's source notebooks; Problem says what there is instead."""
+    folder, there = course.path("source", ".", "x").parent, assignments(course)
     if name not in there:
-        listed = f"there are {', '.join(dict.fromkeys(there))}" if there else f"{folder} has no folder with a notebook"
+        listed = f"there are {', '.join(there)}" if there else f"{folder} has no folder with a notebook"
         raise Problem(f"there is no assignment {name!r} here: {listed}")
     return sorted((folder / name).glob("*.ipynb"))
 

@@ -17,7 +17,7 @@ from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from enm5310.grading import listing
-from enm5310.grading.platforms import Owned, gradescope, is_tree, owners, without_wrapper
+from enm5310.grading.platforms import Owned, collected, gradescope, owners, without_wrapper
 from enm5310.practice import Problem
 
 LONGEST = 100  # characters of a student's id; the gradebook has room for 128
@@ -44,14 +44,14 @@ def in_course(course, assignment):
     """What lies in the course's submitted directory."""
     step = course.directory.submitted_directory
     expression = re.compile(course.directory.format_path(step, "(?P<student>.*)", re.escape(assignment), escape=True))
-    owned, unmatched, empty = [], [], []
+    found, unmatched, empty = [], [], []
     top = course.path("submitted", "*", assignment)
     fixed = next((p for p in top.parents if "*" not in str(p)), top)
     for folder in sorted(fixed.glob(top.relative_to(fixed).as_posix())):
         match, shown = expression.fullmatch(str(folder)), folder.relative_to(fixed).as_posix()
         if not folder.is_dir() or not match:
             continue
-        student, why = _student(match["student"])
+        why = _student(match["student"])[1]
         if why is None and any(p.is_symlink() for p in (folder, *folder.parents) if fixed in p.parents):
             why = "is a link, which is not followed"
         if why:
@@ -59,39 +59,41 @@ def in_course(course, assignment):
             continue
         inside = listing.folder(folder)
         unmatched += [(f"{shown}/{path}", why) for path, why in inside.refused]
-        owned += [Owned(student, file.path, file) for file in inside.files]
-        empty += [] if inside.files else [student]
+        found += [(f"{shown}/{file.path}", Owned(match["student"], file.path, file)) for file in inside.files]
+        empty += [] if inside.files else [_student(match["student"])[0]]
     for stray in (*fixed.glob("*.ipynb"), *fixed.glob("*/*.ipynb")):
         if not stray.parent.name == assignment:
             unmatched.append((stray.relative_to(fixed).as_posix(), f"lies outside of a folder STUDENT/{assignment}"))
-    return _found(owned, unmatched, empty, stamped=True)
+    owned, odd = _named(found)
+    return _found(owned, [*unmatched, *odd], empty, stamped={one.student for one in owned})
 
 
 # -------------------- folders and archives --------------------
 
 
-def handed_in(where, assignment, notebooks, pattern=None):
-    """What a folder or zip archive holds for an assignment with these notebooks; Problem when it is neither."""
+def handed_in(where, assignment, notebooks, pattern=None, others=()):
+    """What a folder or zip archive holds for an assignment with these notebooks; Problem when it is neither.
+
+    others: names of the course's other assignments.
+    """
     files, refused = listing.of(where)
     expression = _compiled(pattern)
     files = files if expression else without_wrapper(files, assignment, notebooks)
     known, used = gradescope(files)
-    tree = is_tree(files, assignment)
-    owned, unmatched = [], list(refused)
+    mine = collected(files, assignment)
+    pairs, unmatched = [], list(refused)
     for file in files:
         if file.path in used:
             continue
-        found = _by_pattern(expression, file) if expression else owners(file, assignment, notebooks, known, tree)
+        how = known, mine, others
+        found = _by_pattern(expression, file) if expression else owners(file, assignment, notebooks, *how)
         if isinstance(found, str):
             unmatched.append((file.path, found))
-        for one in found if not isinstance(found, str) else ():
-            student, why = _student(one.student)
-            if why:
-                unmatched.append((file.path, why))
-            else:
-                owned.append(one._replace(student=student))
+        else:
+            pairs += [(file.path, one) for one in found]
+    owned, odd = _named(pairs)
     times = {student: entry.get("time") for entry in known.values() for student in entry["students"]}
-    return _found(_apart(owned), unmatched, stamped=tree, times=times)
+    return _found(_apart(owned), [*unmatched, *odd], stamped=set() if expression else mine, times=times)
 
 
 def _compiled(pattern):
@@ -122,6 +124,25 @@ def _by_pattern(expression, file):
 # -------------------- from files to submissions --------------------
 
 
+def _named(pairs):
+    """(the Owned with their students' ids, [(path, why)] of the others) for (path, Owned) pairs.
+
+    Of two spellings of one id, such as a letter with its accent as one character or as two, the odd one is nobody's.
+    """
+    owned, odd, spellings = [], [], defaultdict(set)
+    for _, one in pairs:
+        spellings[_student(one.student)[0]].add(one.student)
+    for path, one in pairs:
+        student, why = _student(one.student)
+        if why is None and one.student != student and len(spellings[student]) > 1:
+            why = f"{one.student!a} is another spelling of {student}: whose is it?"
+        if why:
+            odd.append((path, why))
+        else:
+            owned.append(one._replace(student=student))
+    return owned, odd
+
+
 def _apart(owned):
     """Two people of one name become two students, by the platform's number; they must never share a grade."""
     numbers = defaultdict(set)
@@ -135,8 +156,8 @@ def _apart(owned):
         yield one
 
 
-def _found(owned, unmatched, empty=(), stamped=False, times=None):
-    """The Submissions; stamped: the files lie as nbgrader collects them, which writes each one's timestamp.txt.
+def _found(owned, unmatched, empty=(), stamped=(), times=None):
+    """The Submissions; stamped: whose files lie as nbgrader collects them, which writes each one's timestamp.txt.
 
     Anywhere else a file of that name is the student's own, and says nothing about the time.
     """
@@ -151,7 +172,7 @@ def _found(owned, unmatched, empty=(), stamped=False, times=None):
             notes.append("another student's id differs in small and capital letters only")
         newest, older = _newest(one for one in its if one.name.endswith(".ipynb"))
         notes += [f"an older version, {one.file.path}, was not graded" for one in older]
-        stamp = next((one.file for one in its if stamped and one.name == "timestamp.txt"), None)
+        stamp = next((one.file for one in its if student in stamped and one.name == "timestamp.txt"), None)
         extra = [(one.name, one.file) for one in its if not one.name.endswith(".ipynb") and one.file is not stamp]
         time = _stamp(stamp) if stamp else (times or {}).get(student)
         lms_id = next((one.lms_id for one in its if one.lms_id), None)
@@ -178,12 +199,14 @@ def _stamp(file):
 
 def _student(text):
     """(the id in Unicode's composed form, None), or (None, why it cannot be a student's id)."""
-    student = unicodedata.normalize("NFC", text).strip()
+    student = unicodedata.normalize("NFC", text)
     if not student or len(student) > LONGEST or len(student.encode(errors="replace")) > 200:
         return None, f"the student's id has {len(student)} characters: 1 to {LONGEST} are possible"
     odd = sorted({c for c in student if unicodedata.category(c)[0] not in "LMN" and c not in " ._-@+'(),~&"})
     if odd:
         return None, f"{student!a} cannot be a student's id: {', '.join(map(ascii, odd))}"
+    if student != student.strip():
+        return None, f"{student!a} cannot be a student's id: it begins or ends with a space"
     if unicodedata.category(student[0])[0] not in "LN" and student[0] != "_":
         return None, f"{student!a} cannot be a student's id: it must begin with a letter or a digit"
     return student, None

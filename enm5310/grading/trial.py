@@ -6,7 +6,7 @@ from enm5310.grading.isolated import isolated
 from enm5310.grading.repair import Entry
 
 
-def trial(master, files, limits, box):
+def trial(master, files, limits, box, own):
     """The Master with each test tried on the instructor's own solutions."""
     cells, notes = list(master.cells), []
     for i in master.tests:
@@ -15,14 +15,14 @@ def trial(master, files, limits, box):
             cells[i] = cells[i]._replace(protected=False)
             notes.append(f"{cells[i].name}: graded inside the sandbox, as it uses {text}: not protected")
     master = master._replace(cells=tuple(cells))
-    outside = dry_run(master, files, limits, box)
+    outside = dry_run(master, files, limits, box, own)
     again = [i for i in outside if not _full(cells[i], outside[i])]
     if again:  # a test may draw random numbers
-        tried = dry_run(master, files, limits, box, only=again)
+        tried = dry_run(master, files, limits, box, own, only=again)
         outside |= {i: v for i, v in tried.items() if _full(cells[i], v)}
     failed = [i for i, v in outside.items() if not _full(cells[i], v) and not slices.uses_checks(cells, i)]
     inside = [i for i in master.tests if i not in outside]
-    tried = dry_run(master, files, limits, box, only=[*inside, *failed], inside=True) if inside or failed else {}
+    tried = dry_run(master, files, limits, box, own, only=[*inside, *failed], inside=True) if inside or failed else {}
     for i, v in {**outside, **{i: v for i, v in tried.items() if i in inside}}.items():
         cells[i] = cells[i]._replace(number=v.number, changes=v.changes, traits=v.traits)
     for i in failed:
@@ -42,11 +42,11 @@ def _full(cell, verdict):
     return verdict.state == "right" or (verdict.number and verdict.score > 0)
 
 
-def dry_run(master, files, limits, box, only=None, inside=False):
+def dry_run(master, files, limits, box, own, only=None, inside=False):
     """{number of a test cell: its Verdict on the instructor's own solutions}, outside the sandbox or inside."""
     entries = [Entry(cell.kind, cell.source, i) for i, cell in enumerate(master.cells)]
-    book = Book(entries, master, limits, {}, box, files)
+    book = Book(entries, master, limits, {}, box, files, own)
     wanted = [i for i in (master.tests if only is None else only) if inside or master.cells[i].protected]
-    with book, isolated(files):
+    with book, isolated(book.files):
         judge = book.inside if inside else book.bench.judge_once
         return {i: judge(i, i) for i in wanted}

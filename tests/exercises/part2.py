@@ -2,8 +2,9 @@
 
 VARIANTS: right answers by other algorithms (of an exercise that trains: its exact step).  RUNS: another right training.
 SYMPTOMS: trained networks that are not good enough, with a piece of the sentence that must say why.  ROUTES: a known
-misconception coded differently, with a piece of the sentence that must name it.  EQUIVALENT: surviving mutants, by
-exercise, with the reason.
+misconception coded differently, with a piece of the sentence that must name it.  TOLD: wrong answers that no known
+mistake can repeat, with a piece of what the check itself says.  HOSTILE: answers without the idea, which earn nothing.
+EQUIVALENT: surviving mutants, by exercise, with the reason.
 """
 
 import functools
@@ -13,6 +14,7 @@ from itertools import pairwise
 
 import autograd.numpy as anp
 import numpy as np
+import scipy.linalg
 from autograd import grad
 
 from enm5310 import autoencoder, nets, optimize
@@ -120,6 +122,13 @@ def angles_by_the_generalised_eigenproblem(A, B):
     return np.where(squares > 1 - 1e-10, 0.0, np.arccos(np.sqrt(np.clip(squares, 0, 1))))
 
 
+def angles_by_sines(A, B):
+    """What of each basis vector of B leaves the space of A, largest last; the library sorts the other way round."""
+    QA, QB = scipy.linalg.orth(A), scipy.linalg.orth(B)
+    sines = np.linalg.svd(QB - QA @ (QA.T @ QB), compute_uv=False)[::-1]
+    return np.where(sines < 0.5, np.arcsin(np.minimum(sines, 1)), scipy.linalg.subspace_angles(A, B)[::-1])
+
+
 def adam_with_one_step_size(theta, g, m, v, t, lr):
     """Both corrections in the step size and in eps, as the paper's section 2 notes."""
     m, v = m + 0.1 * (g - m), v + 0.001 * (g * g - v)
@@ -191,7 +200,7 @@ VARIANTS = {
         gradient_by_autograd, gradient_by_covariance, gradient_by_complex_steps, gradient_sample_by_sample,
     ],
     "principal_angles": [
-        angles_by_projectors, angles_by_svd_bases, angles_by_the_generalised_eigenproblem,
+        angles_by_projectors, angles_by_svd_bases, angles_by_the_generalised_eigenproblem, angles_by_sines,
     ],
     "linear_ae": [adam_with_one_step_size, adam_entry_by_entry, adam_in_place],
     "autoencoder": [loss_image_by_image, loss_as_one_network, loss_expanded],
@@ -427,7 +436,6 @@ ROUTES = {
         (lambda E, D, X: tuple(-G for G in gradient_by_covariance(E, D, X)), "sign is flipped"),
     ],
     "principal_angles": [
-        (angles_without_clipping, "NaN"),
         (lambda A, B: np.rad2deg(angles_by_projectors(A, B)), "degrees"),
         (lambda A, B: np.cos(angles_by_projectors(A, B)), "cosines"),
         (lambda A, B: np.array(angles_by_svd_bases(A, B))[::-1], "other way round"),
@@ -436,6 +444,28 @@ ROUTES = {
     "autoencoder": [(mean_square, "np.mean"), (code_in_a_box, "tanh to the code")],
     "count_parameters": [(half_the_network, "half of the network")],
 }
+
+
+def one_generator_per_layer(sizes, seed):
+    return [(np.random.default_rng(seed).uniform(-1, 1, mn), np.zeros(mn[1])) for mn in pairwise(sizes)]
+
+
+TOLD = {
+    "mlp": [  # a draw cannot be repeated by another
+        ((one_generator_per_layer, apply_recursively), "make one generator, before the loop"),
+        ((lambda sizes, seed: init_he_uniform(sizes, 0), apply_recursively), "another seed gave the same weights"),
+        ((lambda sizes, seed: init_he_uniform(sizes, None), apply_recursively), "the same seed gave other weights"),
+    ],
+    "principal_angles": [(angles_without_clipping, "clip it first")],  # which cosine is above 1 depends on the bases
+}
+
+
+HOSTILE = {
+    "mlp": [(lambda sizes, seed: [(np.arange(m * n).reshape(m, n) + seed, np.zeros(n)) for m, n in pairwise(sizes)],
+             tanh_on_the_output)],
+    "principal_angles": [lambda A, B: np.arccos(np.clip(np.diag(np.linalg.qr(A)[0].T @ np.linalg.qr(B)[0]), -1, 1))],
+    "count_parameters": [lambda sizes: (2837314, 24304)],
+}  # fmt: skip
 
 
 ANY_SIZE = "the exercise accepts initial weights of any size, as long as they are random"

@@ -1,7 +1,8 @@
 """What the checks of part 3 must accept, must recognise by another route, and which mutants change nothing.
 
 VARIANTS: right answers by other algorithms.  ROUTES: a known misconception coded differently, with a piece of the
-sentence that must name it.  EQUIVALENT: surviving mutants, by exercise, with the reason.
+sentence that must name it.  HOSTILE: answers without the idea, which earn nothing.  EQUIVALENT: surviving mutants, by
+exercise, with the reason.
 """
 
 import math
@@ -55,6 +56,14 @@ def path_smoothed(x, theta, steps):
     for _ in range(steps):
         path.append(float(np.average(x, weights=1 / np.sqrt((x - path[-1]) ** 2 + 1e-14))))
     return path
+
+
+def path_with_a_larger_floor(x, theta, steps):
+    """Smoothed as |x| ~ sqrt(x^2 + 1e-12), the largest smoothing that counts as the same path."""
+    path = [theta]
+    for _ in range(steps):
+        path.append(np.average(x, weights=((x - path[-1]) ** 2 + 1e-12) ** -0.5))
+    return tuple(path)
 
 
 def path_by_least_squares(x, theta, steps):
@@ -136,6 +145,12 @@ def elbo_by_loop(log_joint, mean, log_sigma, eps):
         log_q = sum(-0.5 * math.log(2 * math.pi) - l - float(a) ** 2 / 2 for l, a in zip(log_sigma, e, strict=True))
         out.append(float(log_joint(np.array([z]))[0]) - log_q)
     return out
+
+
+def elbo_by_plain_vectors(log_joint, mean, log_sigma, eps):
+    """log_joint also takes one sample, shape (p,)."""
+    z = [mean + np.exp(log_sigma) * e for e in eps]
+    return np.array([log_joint(a) for a in z]) + 0.5 * np.sum(LOG_2PI + eps**2, axis=1) + log_sigma.sum()
 
 
 def elbo_by_covariance(log_joint, mean, log_sigma, eps):
@@ -221,12 +236,13 @@ VARIANTS = {
     "mm_median": [
         (bound_by_loop, path_by_newton),
         (bound_by_square, path_smoothed),
+        (bound_by_square, path_with_a_larger_floor),
         (lambda x, theta, psi: ((x - theta) / psi) @ (x - theta) / 2 + psi.sum() / 2, path_by_least_squares),
     ],
     "log_mean_exp": [log_mean_by_pairs, log_mean_by_scipy, log_mean_sorted],
     "kl_std_normal": [kl_by_loops, kl_by_quadrature, kl_by_scipy],
     "kl_gaussians": [kl_by_cholesky, kl_by_eigenvalues, kl_by_entropies],
-    "elbo_mc": [elbo_by_scipy, elbo_by_loop, elbo_by_covariance],
+    "elbo_mc": [elbo_by_scipy, elbo_by_loop, elbo_by_covariance, elbo_by_plain_vectors],
     "iwae_bound": [
         iwae_by_softmax,
         lambda logw: log_mean_by_pairs(logw, 1).mean(),
@@ -336,6 +352,19 @@ ROUTES = {
         (surgery_by_moment_match, "single Gaussian"),
         (lambda m, l, z: surgery_by_matrices(m, 2 * l, z), "variance is exp(logvars)"),
     ],
+}  # fmt: skip
+
+HOSTILE = {
+    "jensen_gap": [lambda f, x, w: 0.0, lambda f, x, w: np.var(f(x)) / 2],
+    "mm_median": [(lambda x, theta, psi: np.sum(np.abs(x - theta)), lambda x, theta, steps: np.linspace(
+        theta, np.median(x), steps + 1))],
+    "elbo_mc": [  # constant at the posterior, but without a sample, and with one sample for all
+        lambda f, m, l, e: f(m + 0 * e) + np.sum(0.5 * LOG_2PI + l),
+        lambda f, m, l, e: np.repeat(elbo_by_plain_vectors(f, m, l, e[:1]), len(e)),
+        lambda f, m, l, e: np.full(len(e), elbo_by_plain_vectors(f, m, l, e).mean() + 1e-3),
+    ],
+    "iwae_bound": [lambda logw: np.mean(logw), lambda logw: np.mean(logw[:, 0]), lambda logw: np.max(logw)],
+    "elbo_gap": [lambda x, m, l, e: (1.1534264, np.linspace(-3.41894, -2.26551, e.shape[1]))],
 }  # fmt: skip
 
 ANY_SHIFT = "the same shift in one more way: log-mean-exp takes out any m that is near the largest entry"

@@ -1,7 +1,8 @@
 """What the checks of part 4 must accept, must recognise by another route, and which mutants change nothing.
 
 VARIANTS: right answers by other algorithms.  ROUTES: a known misconception coded differently, with a piece of the
-sentence that must name it.  EQUIVALENT: surviving mutants, by exercise, with the reason.
+sentence that must name it.  HOSTILE: answers without the idea, which earn nothing.  EQUIVALENT: surviving mutants, by
+exercise, with the reason.
 """
 
 import math
@@ -254,6 +255,11 @@ def consistent_in_two_dimensions(kl_fn, sample_fn):
     return np.isclose(kl_fn(mean, head), 0.5 * np.sum(s2 + mean**2 - 1 - np.log(s2)))
 
 
+def consistent_with_plain_numbers(kl_fn, sample_fn):
+    sigma = sample_fn(0.0, 2.5, 1.0)
+    return abs(kl_fn(0.0, 2.5) - 0.5 * (sigma**2 - 1) + math.log(sigma)) < 1e-8
+
+
 VARIANTS = {
     "one_liners": ONE_LINERS,
     "box_muller": [pair_as_complex_number, pair_by_chi_squared, pair_in_loops],
@@ -281,7 +287,10 @@ VARIANTS = {
         (jump_by_truncation, support_by_autograd),
         (jump_by_scipy, support_by_differences),
     ],
-    "consistent": [consistent_by_monte_carlo, consistent_by_quadrature, consistent_in_two_dimensions],
+    "consistent": [
+        consistent_by_monte_carlo, consistent_by_quadrature, consistent_in_two_dimensions,
+        consistent_with_plain_numbers,
+    ],
 }
 
 
@@ -348,6 +357,28 @@ ROUTES = {
         ((jump_by_scipy, lambda theta, p: np.full(3, theta ** (p - 1) * (1 - 1 / (p + 1)))), "support's end"),
     ],
 }
+
+
+def on_an_even_grid(law):
+    """The right quantiles, whatever u is."""
+    return lambda u, *rate: law((np.arange(len(u)) + 0.5) / len(u), *rate)
+
+
+def remembered_law(D, sigma):
+    return 4 * sigma**2, {1: 15, 2: 24, 3: 35, 4: 48, 5: 63, 10: 168}.get(D, 10608) * sigma**2
+
+
+HOSTILE = {
+    "one_liners": [tuple(on_an_even_grid(law) for law in RIGHT),
+                   (lambda u, rate: np.sort(-np.log(u)) / rate, *[np.sort] * 4)],
+    "box_muller": [lambda u, v: (scipy.stats.norm.ppf(u), scipy.stats.norm.ppf(v)),
+                   lambda u, v: (np.sqrt(-2 * np.log(v)) * np.cos(2 * np.pi * u),) * 2],
+    "sample_mvn": [lambda mu, L, eps: mu + eps - eps.mean(axis=0), lambda mu, L, eps: mu + 0 * eps],
+    "grad_variance": [lambda mu, sigma, k: (4.0, 72.0, 495.0, 1546.0)],
+    "best_baseline": [(lambda mu, sigma, k: 19.0, remembered_law)],
+    "when_it_fails": [(lambda mu, sigma, c: (0, 0.3520653, 0.3520653), lambda theta, p: (0.5, -0.5, 0.5))],
+    "consistent": [lambda kl_fn, sample_fn: False, lambda kl_fn, sample_fn: kl_fn(0.0, 2.0) > 1],
+}  # fmt: skip
 
 PERIOD = "tan has the period pi: u + 1/2, u - 3/2 and u - 1/2 give the same"
 

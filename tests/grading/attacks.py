@@ -862,8 +862,11 @@ TELLS = "def squares(n):\n    raise ValueError(f'SEEN {seen}') if seen else Valu
 
 @attack("foreign", "test_mean", forbidden=("SEEN",))
 def hidden_inputs_are_told_by_a_later_cell_that_fails():
-    answer = {"mean": LEAKS["a later cell that fails"]}
-    return foreign(answer, last="if len(seen) > 1: raise ValueError(f'SEEN {seen}')")
+    def edit(cells):
+        i = at(cells, "test_stack")
+        return [*cells[:i], books.code("if len(seen) > 0: raise ValueError(f'SEEN {seen}')"), *cells[i:]]
+
+    return foreign({"mean": LEAKS["a later cell that fails"]}, edit)
 
 
 @attack("foreign", "test_mean", forbidden=("exit code",))

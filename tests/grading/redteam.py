@@ -303,12 +303,13 @@ def told():
     others = (p for p in glob.glob("/proc/[0-9]*/task/*/comm") if f"/{os.getpid()}/" not in p)
     return any(open(p).read().strip() == "told" for p in others)
 --- the processor time of another process
-def tell(): sum(i * i for i in range(10**7))
+def tell():
+    while time.process_time() < 0.6: pass
 def told():
     mine = os.getpid()
-    for pid in set(range(max(2, mine - 40), mine + 40)) - {mine, os.getppid()}:
+    for pid in set(range(max(2, mine - 60), mine + 60)) - {mine, os.getppid()}:
         try:
-            if time.clock_gettime(~pid << 3 | 2) > 0.5: return True
+            if time.clock_gettime((~pid << 3) | 2) > 0.5: return True
         except OSError: pass
 --- a keyring
 libc = ctypes.CDLL(None)
@@ -417,6 +418,96 @@ import enm5310.pca
 sys.settrace(None)
 covariance = kept["covariance"]
 """)  # fmt: skip
+
+answers(books.course, "pca-fit", ("test-pca-fit",), r"""
+--- by a sibling
+from enm5310 import pca_large
+def pca_fit(X, k=None): return pca_large.fit(X, k or min(X.shape), "stream", None)
+""", noted="answer key")  # fmt: skip
+
+# the same mathematics under a private name is there for the library's own use: it earns points, but is noted
+answers(books.course, "pca-fit", ("test-pca-fit",), r"""
+--- by a private function
+from enm5310 import pca
+def pca_fit(X, k=None): return X.mean(0), *pca._METHODS["svd"](X - X.mean(0), k or min(X.shape))
+""", earn=True, noted="library: it uses enm5310.pca._METHODS")  # fmt: skip
+
+# -------------------- frames that nobody in here would send --------------------
+
+FORGED = """\
+import json, struct, sys
+def send(frame):
+    f = sys._getframe()
+    while "label" not in f.f_locals: f = f.f_back
+    label = f.f_locals["label"]
+    f.f_locals["self"].channel.send(frame(label))
+def raw(label, body, *blobs):
+    fields = [["nonce", {"bytes": 0}], ["number", label["number"]], *body]
+    blobs = [label["nonce"], *blobs]
+    head = json.dumps({"body": {"dict": fields}, "blobs": list(map(len, blobs))}).encode()
+    payload = struct.pack("<I", len(head)) + head + b"".join(blobs)
+    return struct.pack("<I", len(payload)) + payload
+PLAIN = [["changed", {"dict": []}], ["error", None], ["outputs", []]]
+def answer(value, *blobs): send(lambda label: raw(label, [["value", value], *PLAIN], *blobs))
+"""
+FRAMES = r"""
+--- two answers to one question
+def covariance(X): answer(0); return np.cov(X.T, bias=True)
+--- keys that collide
+def covariance(X):
+    keys = [[{"int": hex(n * (2**61 - 1))} if n > 3 else n, 0] for n in range(1, 9_999)]
+    answer({"dict": [["x", {"dict": keys}] for _ in range(20)]})
+--- an array of another size
+def covariance(X): answer({"array": ["<f8", [10**9, 10**9], "C", 1]}, bytes(8))
+--- a shape that overflows
+def covariance(X): answer({"array": ["<f8", [2**32, 2**32], "C", 1]}, b"")
+--- an array of objects
+def covariance(X): answer({"array": ["|O8", [1], "C", 1]}, bytes(8))
+--- truth that is seven
+def covariance(X): answer({"array": ["|b1", [2, 2], "C", 1]}, b"" * 4)
+--- one blob for many arrays
+def covariance(X): answer([{"array": ["<f8", [1], "C", 1]}] * 1000, bytes(8))
+--- a number of ten million digits
+def covariance(X): answer({"int": "0x" + "f" * 7_000_000})
+--- a float that is a word
+def covariance(X): answer({"float": "__import__('os').system('id')"})
+--- an effigy called like a number
+def covariance(X): answer({"effigy": {"tuple": ["like", "numpy", "float64", 1.0]}})
+--- an effigy called like a report
+def covariance(X): answer({"effigy": {"tuple": ["object", "enm5310.checks.report", "Report", None]}})
+--- an effigy with a dotted and underscored name
+def covariance(X): answer({"effigy": {"tuple": ["object", "..__main__..", "__class__", None]}})
+--- what only the other side may send
+def covariance(X):
+    pickled = bytes.fromhex("636f730a6765747069640a2874522e")  # os.getpid()
+    answer({"extra": {"tuple": ["pickle", {"bytes": 1}]}}, pickled)
+--- lists within lists
+def covariance(X):
+    value = 0
+    for _ in range(900): value = [value]
+    answer(value)
+--- a header longer than its frame
+def covariance(X): send(lambda label: struct.pack("<II", 8, 2**31) + bytes(4))
+--- a frame of four gigabytes
+def covariance(X): send(lambda label: struct.pack("<I", 2**32 - 1))
+--- a frame that never ends
+import time
+def covariance(X): send(lambda label: struct.pack("<I", 2**20) + bytes(10)); time.sleep(9)
+--- an error that is no error
+def covariance(X): send(lambda label: raw(label, [["value", 26], PLAIN[0], ["error", 26], PLAIN[2]]))
+--- outputs of another kind
+def covariance(X):
+    data = {"dict": [["text/plain", "26"]]}
+    shown = {"dict": [["output_type", "execute_result"], ["data", data], ["metadata", {"dict": []}]]}
+    send(lambda label: raw(label, [["value", 0], *PLAIN[:2], ["outputs", [shown] * 900]]))
+--- fields that nobody knows
+def covariance(X): send(lambda label: raw(label, [["value", 0], ["score", 26], *PLAIN]))
+--- the number of the next question
+def covariance(X): send(lambda label: raw({**label, "number": label["number"] + 1}, [["value", 0], *PLAIN]))
+"""
+for _name, _source in books.blocks(FRAMES).items():
+    _make = functools.partial(course, {"covariance": FORGED + _source})
+    CASES[f"a frame: {_name}"] = Case(_make, books.course, ("test-covariance",), noted="code: it uses", spoils=True)
 
 # -------------------- what came back is a leak --------------------
 
@@ -690,8 +781,8 @@ threading.Timer(0.01, lambda: [os.kill(os.getpid(), 19) for _ in range(3)]).star
 
 
 @case(books.course, "test-covariance")
-def fifteen_hundred_notes():
-    cells = [books.code(f"raise ValueError({i})") for i in range(1500)]
+def five_hundred_notes():
+    cells = [books.code(f"raise ValueError({i})") for i in range(500)]
     return _cells(lambda mine: mine.extend(cells))
 
 
@@ -707,4 +798,12 @@ def long_lines_of_text():
     return _cells(lambda mine: mine.extend([*texts, books.code("print('<' * 99_999)\nprint('\\x1b[' * 40_000)")]))
 
 
-SLOW = ("threads that never end", "outputs without end", "ten thousand folders", "without a floor", "by how long")
+# one or two of each kind, for the fast suite
+FAST = (
+    "extended numbers that are none", "infinity minus infinity", "a database beside it", "a mistake in half precision",
+    "a group of exceptions", "half a character everywhere", "a lock on a file of the library", "descriptors in flight",
+    "by the file's name", "by emptying the mask", "by a link", "by a sibling", "by a frame that cannot be read",
+    "hidden inputs in a later error", "an empty iterator", "a tuple of complex nothing", "another draw",
+    "two answers to one question", "an effigy called like a number", "outputs of another kind",
+    "a test with the id of its solution", "source as a list of everything", "leases on the library",
+)  # fmt: skip

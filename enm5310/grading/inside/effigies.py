@@ -41,7 +41,7 @@ def describe(x):
         return "iterator", module, name, _items(x)
     if made is fractions.Fraction:
         return "exact", module, name, (x.numerator, x.denominator)
-    if made is decimal.Decimal:
+    if made is decimal.Decimal and len(decimal.Decimal.__str__(x)) <= 1_000 and abs(x.adjusted()) <= 5_000:
         return "exact", module, name, decimal.Decimal.__str__(x)
     if callable(x) and not module.startswith("autograd."):
         return "function", module, _short(getattr(x, "__name__", name)), None

@@ -5,8 +5,6 @@ A JSON scalar or array means itself; everything else is an object of one key tha
 """
 
 import collections
-import decimal
-import fractions
 import math
 import re
 
@@ -16,14 +14,13 @@ from . import effigies
 
 DEPTH = 60  # of nested containers
 HEADER = 8 * 2**20  # bytes of JSON: as Python objects they may take twenty times as much
-KEYS = 10_000  # entries of a set or dict whose keys are not text: their hashes can be made to collide
+KEYS = 5_000  # keys, in one frame, that are not text: their hashes can be made to collide
 NUMBERS = 20_000_000  # as in checks.answers
 INTEGER = 2**18  # bits of a whole number
 RANGE = 1_000_000  # numbers of a range, which whoever reads it may write out
 EFFIGIES = 10_000  # in one frame: each is an object of a class made for it
 
 _DTYPE = re.compile(r"[<>|][biufc][0-9]{1,2}")
-_DECIMAL = re.compile(r"-?([0-9]{1,200}(\.[0-9]{1,200})?(E[+-]?[0-9]{1,4})?|Infinity|NaN)")
 
 
 class Broken(Exception):
@@ -36,7 +33,8 @@ class Oversized(Exception):
 
 class Encoder:
     def __init__(self, blobs, extra, cap):
-        self.blobs, self.extra, self.left, self.count, self.effigies = blobs, extra, cap, NUMBERS, EFFIGIES
+        self.blobs, self.extra, self.left, self.count = blobs, extra, cap, NUMBERS
+        self.effigies, self.keys = EFFIGIES, KEYS
 
     def encode(self, x, depth):
         kind = type(x)
@@ -71,15 +69,10 @@ class Encoder:
             self._few(x)
             return {kind.__name__: self._each(list(x), depth)}
         if kind is dict:
-            if not all(type(key) is str for key in x):
-                self._few(x)
+            self._few([key for key in x if type(key) is not str])
             return {"dict": [[self.encode(k, depth), self.encode(v, depth)] for k, v in list(x.items())]}
         if kind is collections.deque:
             return {"deque": [self._each(list(x), depth), x.maxlen]}
-        if kind is fractions.Fraction:
-            return {"fraction": [self._int(x.numerator), self._int(x.denominator)]}
-        if kind is decimal.Decimal:
-            return {"decimal": str(x)}
         if kind is range:
             if abs(x.stop - x.start) // abs(x.step) > RANGE:
                 raise Oversized(f"a range of more than {RANGE:,} numbers")
@@ -111,9 +104,10 @@ class Encoder:
             raise Oversized(f"more than {NUMBERS:,} numbers")
         return {f"{kind.__name__}s": self._blob(np.array(items, "<f8" if kind is float else "<i8").tobytes())}
 
-    def _few(self, x):
-        if len(x) > KEYS:
-            raise Oversized(f"a {type(x).__name__} of {len(x):,} entries; at most {KEYS:,} can be sent")
+    def _few(self, keys):
+        self.keys -= len(keys)
+        if self.keys < 0:
+            raise Oversized(f"sets and dicts of more than {KEYS:,} entries in all")
 
     def _int(self, x):
         if -(2**63) <= x < 2**63:
@@ -148,7 +142,8 @@ class Encoder:
 
 class Decoder:
     def __init__(self, blobs, extra):
-        self.blobs, self.extra, self.seen, self.effigies = blobs, extra, set(), EFFIGIES
+        self.blobs, self.extra, self.seen = blobs, extra, set()
+        self.effigies, self.keys = EFFIGIES, KEYS
 
     def decode(self, x, depth):
         if depth > DEPTH + 2:
@@ -199,15 +194,15 @@ class Decoder:
         return frozenset(self._entries(given, depth))
 
     def _entries(self, given, depth):
-        if not isinstance(given, list) or len(given) > KEYS:
+        if not isinstance(given, list):
             raise Broken("not a set")
+        self._few(given)
         return [self.decode(item, depth) for item in given]
 
     def _dict(self, given, depth):
         if not isinstance(given, list):
             raise Broken("not a dict")
-        if len(given) > KEYS and not all(isinstance(key, str) for key, _ in given):
-            raise Broken("a dict of too many entries")
+        self._few([key for key, _ in given if not isinstance(key, str)])
         return {self.decode(key, depth): self.decode(value, depth) for key, value in given}
 
     def _deque(self, given, depth):
@@ -216,16 +211,10 @@ class Decoder:
             raise Broken("not a deque")
         return collections.deque(items, most)
 
-    def _fraction(self, given, depth):
-        above, below = (self.decode(n, depth) for n in given)
-        if not type(above) is type(below) is int or below <= 0:
-            raise Broken("not a fraction")
-        return fractions.Fraction(above, below)
-
-    def _decimal(self, given, depth):
-        if not isinstance(given, str) or not _DECIMAL.fullmatch(given):
-            raise Broken("not a decimal number")
-        return decimal.Decimal(given)
+    def _few(self, keys):
+        self.keys -= len(keys)
+        if self.keys < 0:
+            raise Broken("too many keys")
 
     def _range(self, given, depth):
         start, stop, step = (self.decode(n, depth) for n in given)
@@ -275,6 +264,6 @@ class Decoder:
 
 
 KINDS = {
-    "float", "int", "complex", "fraction", "decimal", "bytes", "floats", "ints", "tuple", "set", "frozenset", "dict",
+    "float", "int", "complex", "bytes", "floats", "ints", "tuple", "set", "frozenset", "dict",
     "deque", "range", "scalar", "array", "effigy", "extra",
 }  # fmt: skip

@@ -36,7 +36,7 @@ shmget 29 194  shmat 30 196  shmctl 31 195  msgget 68 186  msgsnd 69 189  msgctl
 semctl 66 191  semtimedop 220 192  mq_open 240 180  mq_unlink 241 181  mq_notify 244 184
 setpriority 141 140  ioprio_set 251 30  sched_setscheduler 144 119  sched_setparam 142 118  sched_setattr 314 274
 sched_setaffinity 203 122  migrate_pages 256 238  move_pages 279 239  mknod 133 -  mknodat 259 33
-setxattr 188 5  lsetxattr 189 6  fsetxattr 190 7  setxattrat 463 463
+sysinfo 99 179  setxattr 188 5  lsetxattr 189 6  fsetxattr 190 7  setxattrat 463 463
 """
 
 # what Landlock does not cover: attributes of files that the student could not open for writing.  These calls seem to
@@ -55,6 +55,7 @@ CLONE, CLONE3, KILL, TGKILL = (56, 220), (435, 435), (62, 129), (234, 131)
 SIGQUEUE, TGSIGQUEUE, PRLIMIT, PRCTL = (129, 138), (297, 240), (302, 261), (157, 167)
 FCNTL, IOCTL, SOCKETPAIR, FLOCK = (72, 25), (16, 29), (53, 199), (73, 32)
 SENDMSG, SENDMMSG = (46, 211), (307, 269)
+CLOCKS = ((228, 113), (229, 114), (230, 115), (222, 107))  # clock_gettime, _getres, _nanosleep, timer_create
 
 CLONE_THREAD = 0x00010000
 NAMESPACES = 0x7E020000  # CLONE_NEW*: CGROUP, UTS, IPC, USER, PID, NET, NS
@@ -96,6 +97,9 @@ def program(machine, pid, attributes=True, thread=ALLOW):
     rows += _when(CLONE[at], threads)
     for call in (KILL, TGKILL, SIGQUEUE, TGSIGQUEUE):
         rows += _when(call[at], _only(0, (pid,), refuse))
+    for call in CLOCKS:  # a negative clock is the processor time of any process
+        negative = [_argument(0), (AT_LEAST, 0, 1, 1 << 31), (RETURN, 0, 0, refuse), (RETURN, 0, 0, ALLOW)]
+        rows += _when(call[at], negative)
     rows += _when(PRLIMIT[at], _only(0, (0, pid), refuse))
     rows += _when(SOCKETPAIR[at], _only(0, (AF_UNIX,), refuse))
     rows += _when(PRCTL[at], _never(0, (PR_SET_PDEATHSIG, PR_SET_DUMPABLE), refuse))

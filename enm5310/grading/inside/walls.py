@@ -55,7 +55,7 @@ def own_namespaces():
 
 
 def private_folders(disk, package, copy):
-    """In the new mount namespace: an empty /student of bounded size, its own /proc, nothing else writable.
+    """In the new mount namespace: an empty /student of bounded size, no /proc, nothing else writable.
 
     copy: what is seen in place of the package, or None; of other copies nothing is seen.
     """
@@ -67,10 +67,8 @@ def private_folders(disk, package, copy):
     os.mkdir(f"{STUDENT}/.tmp")
     mount(f"{STUDENT}/.tmp", "/dev/shm", None, MS_BIND)
     mount(None, "/tmp", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
-    try:
-        mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    except PermissionError:  # the kernel refuses where parts of the outer /proc are covered: then none at all
-        mount("tmpfs", "/proc", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k")
+    # no /proc: even one of its own tells of others, by sockets, load and memory
+    mount("tmpfs", "/proc", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k")
 
 
 def mount(source, target, kind, flags, options=None):

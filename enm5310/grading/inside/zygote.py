@@ -43,7 +43,10 @@ def main(job):
         message, fds, _, _ = socket.recv_fds(control, 65536, 2)
         if not message:
             return
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # no process or memory left just now: whoever asked finds the sockets closed
+            pid = None
         if pid == 0:
             control.close()
             _end(_guard, json.loads(message), fds, job, shell, outputs)
