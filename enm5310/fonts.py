@@ -116,12 +116,16 @@ def fit_autodecoder(
     return training.fit(value_and_gradient, start, n, rng, epochs, size, schedule, callback)
 
 
-def find_codes(decoder, images, steps=200, lr=0.05):
-    """Codes (n, k) of faces that `fit_autodecoder` has not seen: Adam on sum |sigmoid(decode(z)) - x|, from z = 0."""
-    X, letters = letter_major(np.asarray(images, np.float32)), np.arange(len(decoder.b_out))
+def find_codes(decoder, images, rng, steps=150, letters=10, lr=0.1):
+    """Codes (n, k) of faces that `fit_autodecoder` has not seen: Adam on sum |sigmoid(decode(z)) - x|, from z = 0.
+
+    A step sees some `letters`, drawn anew; lr falls to 0.
+    """
+    images, C = np.asarray(images, np.float32), len(decoder.b_out)
 
     def value_and_gradient(Z, _, t):
-        value, _, dz = _absolute(decoder, Z, X, letters)
+        some = np.sort(rng.permutation(C)[:letters])
+        value, _, dz = _absolute(decoder, Z, letter_major(images[:, some]), some)
         return value, dz
 
     start = np.zeros((len(images), decoder.W_letter.shape[1]), np.float32)

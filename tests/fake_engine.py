@@ -30,13 +30,13 @@ def box(level, limits):
     return os.getpid()
 
 
-def prepare(data, files, limits, box):
+def prepare(data, files, limits, box, own):
     if data == b"bad":
         raise Problem("the source is bad")
     return Master(notes=(data.decode(),))
 
 
-def grade(submitted, master, limits, seeds, *, box, files):
+def grade(submitted, master, limits, seeds, *, box, files, own):
     """`score 3`, `sleep 0.2`, `exit`, `kill`, `hang`, `raise`, `problem`, `print`, `big`; `log PATH` writes a line."""
     text = submitted.decode()
     if match := re.search(r"log (\S+)", text):

@@ -158,7 +158,7 @@ def test_a_graded_run_uses_a_fresh_seed_and_prints_it(graded):
     nb = nbformat.read(graded / ".grading" / "autograded" / "cleo" / PART / f"{PART}.ipynb", as_version=4)
     (cell,) = [c for c in nb.cells if nbgrader(c).get("grade_id") == "test-covariance"]
     told = "".join(cell.outputs[0].traceback)
-    assert "check.covariance(covariance, seed=" in told and "seed=22" not in told
+    assert "check.covariance(covariance, seed=" in told and "seed=22)" not in told
 
 
 def test_grading_leaves_its_debris_in_the_ignored_folder_only(graded):

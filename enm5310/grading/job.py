@@ -14,10 +14,11 @@ class Setup(NamedTuple):
     level: Any  # sandbox.Level
     limits: Any  # box.Limits
     masters: dict  # notebook -> masters.Master, or for `prepare` the notebook's bytes
-    files: dict  # path -> bytes of what the notebooks come with
+    files: dict  # path -> bytes of what the notebooks come with, and that students may not edit
     box: Callable  # the three of the engine: Box,
     prepare: Callable  # masters.prepare,
     grade: Callable  # engine.grade_notebook
+    own: dict = {}  # noqa: RUF012 - path -> bytes of what they may edit: it may hold programs, run in the sandbox only
 
 
 class Task(NamedTuple):
@@ -41,7 +42,8 @@ def begin(setup):
 def prepare():
     """{notebook: Master} of the Setup's notebooks, which this worker uses from now on."""
     setup, box = _here["setup"], _here["box"]
-    masters = {name: setup.prepare(data, setup.files, setup.limits, box) for name, data in setup.masters.items()}
+    masters = {name: setup.prepare(data, setup.files, setup.limits, box, own=setup.own)
+               for name, data in setup.masters.items()}  # fmt: skip
     _here["setup"] = setup._replace(masters=masters)
     return masters
 
@@ -56,7 +58,7 @@ def grade(task):
     for name in (name for name in setup.masters if name in chosen):
         executed, record = setup.grade(
             task.files[chosen[name]], setup.masters[name], setup.limits, task.seeds[name], box=box,
-            files={**setup.files, **task.own},
+            files=setup.files, own={**setup.own, **task.own},
         )  # fmt: skip
         words = text(executed).encode(errors="replace").decode() if executed else None  # no lone surrogates
         found[name] = {"record": record, "text": words}

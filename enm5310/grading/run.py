@@ -32,8 +32,10 @@ class Entry(NamedTuple):
 class Run:
     def __init__(self, here, assignment, engine, level, jobs=None, scheduler=None, fresh=False):
         self.here, self.assignment, self.jobs, self.scheduler, self.fresh = here, assignment, jobs, scheduler, fresh
-        self.setup = job.Setup(uuid.uuid4().hex, level, engine.limits, assignment.masters, assignment.files, engine.box,
-                               engine.prepare, engine.grade)  # fmt: skip
+        files = {name: data for name, data in assignment.files.items() if name not in assignment.editable}
+        own = {name: data for name, data in assignment.files.items() if name in assignment.editable}
+        self.setup = job.Setup(uuid.uuid4().hex, level, engine.limits, assignment.masters, files, engine.box,
+                               engine.prepare, engine.grade, own)  # fmt: skip
         self.journal, self.secret = journal.Journal(here, assignment.name), here.secret()
         self.unmatched, self.about_masters, self.done, self.again = [], [], 0, 0
         self._entries = {}  # of the submissions now at work
