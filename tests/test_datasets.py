@@ -714,7 +714,7 @@ def test_catalogue_follows_the_cache(server, tmp_path, monkeypatch):
     monkeypatch.setattr(mnist, "MNIST", table)
     states = lambda: {entry.name: entry.state for entry in datasets.available(tmp_path)}  # noqa: E731
     assert states() == {
-        **dict.fromkeys(["digits", "iris", "glyphs", "molecules", "demand"], "packaged"),
+        **dict.fromkeys(["digits", "iris", "glyphs", "font_axes", "molecules", "demand"], "packaged"),
         **dict.fromkeys(["toy", "fashion_mnist", "fonts", "zinc250k"], "not cached"),
     }
     datasets.fetch("mnist", data_home=tmp_path, subset="test")
@@ -742,5 +742,5 @@ def test_fetch_by_name():
     np.testing.assert_array_equal(datasets.fetch("iris").data, datasets.load_iris().data)
     with pytest.raises(OSError, match=r"fashion_mnist.* is not there"):
         datasets.fetch("fashion-mnist", data_home="nowhere", download_if_missing=False)
-    with pytest.raises(ValueError, match=r"no data set is called 'cifar'; there are digits, iris, glyphs, .*, zinc250k"):
+    with pytest.raises(ValueError, match=r"no data set is called 'cifar'; there are digits, iris, .*, zinc250k"):
         datasets.fetch("cifar")

@@ -64,7 +64,7 @@ def test_loaders_return_what_scikit_learn_returns(name):
     assert set(theirs) - set(ours) <= {"frame", "filename", "data_module"}
 
 
-LOADERS = [getattr(datasets, f"load_{name}") for name in ("digits", "iris", "glyphs", "molecules", "demand")]
+LOADERS = [getattr(datasets, f"load_{name}") for name in datasets.packaged.LICENCES]
 
 
 @pytest.mark.parametrize("load", LOADERS)
@@ -172,6 +172,22 @@ def test_slant_is_seen_in_the_italics(faces):
     sans = ~faces.serif & ~faces.mono  # a serif is on one side, and a mono's l has a foot
     assert np.abs(slope[sans & ~faces.italic]).max() < 0.03
     assert slope[sans & faces.italic].min() > 0.08
+
+
+def test_font_axes_move_one_thing_at_a_time():
+    f = datasets.load_font_axes()
+    assert f.images.shape == (17, 62, 32, 32)
+    assert np.shares_memory(f.images, f.data)
+    weight, width, slant = f.target.T
+    assert (np.abs(f.target - [400, 100, 0]) > 0).sum(1).max() == 1
+    thick = f.images[(width == 100) & (slant == 0)].mean((1, 2, 3))
+    assert np.all(np.diff(thick) > 0) and thick[-1] > 3 * thick[0]
+    H = f.chars.index("H")
+    plain = (weight == 400) & (slant == 0)
+    spans = (f.images[plain, H] > 0.5).any(1).sum(1)[np.argsort(width[plain])]
+    assert np.all(np.diff(spans) >= 0) and spans[-1] >= spans[0] + 4  # an H at each width, pixels across
+    lean = [(f.images[(slant == s) & (weight == 400) & (width == 100), H][0] > 0.5).any(0).sum() for s in (0, -5, -10)]
+    assert lean[0] < lean[1] < lean[2]
 
 
 @pytest.mark.skipif(not OTHER.exists(), reason="needs the rendering beside the clone")
@@ -424,9 +440,17 @@ def test_glyphs_are_built_from_the_files_named(tmp_path, monkeypatch):
         file.write_bytes(body)
         chosen.append(face)
     monkeypatch.setattr(fontsource, "embedded", lambda: chosen)
-    built = glyphs.build(tmp_path)["glyphs.npz"]
-    assert built["images"].shape == (2, 62, 32, 32)
-    assert built["images"][1].mean() > 1.2 * built["images"][0].mean()
+    variable = tmp_path.joinpath(*glyphs.VARIABLE)
+    variable.parent.mkdir(parents=True)
+    variable.write_bytes(body)
+    assert "roboto-flex-latin-full-normal.woff2 is not there, or its SHA-256" in refusal("glyphs", "--from", tmp_path)
+    monkeypatch.setattr(glyphs, "VARIABLE_SHA256", hashlib.sha256(body).hexdigest())
+    monkeypatch.setattr(glyphs, "PLACES", [()])  # it does not vary
+    monkeypatch.setattr(glyphs, "AXES", [])
+    built = glyphs.build(tmp_path)
+    assert built["glyphs.npz"]["images"].shape == (2, 62, 32, 32)
+    assert built["glyphs.npz"]["images"][1].mean() > 1.2 * built["glyphs.npz"]["images"][0].mean()
+    np.testing.assert_array_equal(built["font_axes.npz"]["images"][0], built["glyphs.npz"]["images"][1])
     file.write_bytes(body + b"x")
     assert "its SHA-256 is not the pinned one" in refusal("glyphs", "--check", "--from", tmp_path)
 

@@ -57,7 +57,9 @@ def log_ratio_logistic(t):
         with t.part(LINE):
             if np.max(np.abs(slope * (x - np.mean(x_p)) + level - got)) > 1e-3 * max(1, np.max(np.abs(got))):
                 raise Wrong("with the features (1, x) the log ratio is a line, w_0 + w_1 x; yours is bent")
-        with t.part(SLOPE): close(slope, w1, rtol=2e-3)
+        with t.part(SLOPE):
+            told = f"the most likely slope is {w1:.4f}, yours is {slope:.4f}; a flat one points to a strong regulariser"
+            close(slope, w1, told, rtol=2e-3)
         with t.part(words):
             wanted = w0 + w1 * np.mean(x_p) - math.log(n_p / n_q)
             if abs(level - wanted) > 3e-3:
@@ -367,14 +369,14 @@ def _(t_p, t_q):
 
 # -------------------- 6.5 --------------------
 
-PROBABILITY, BELOW = "probability: s(t)", "never above 0"
-ANY, TOP = "the value at any w", "largest where D = p / (p + q)"
+PROBABILITY, ANY = "probability: s(t)", "gan_objective: the value at any w"
+TOP = "gan_objective: largest where D = p / (p + q)"
 
 
 @exercise(
     "6.5", of=("probability", "gan_objective"), slide=4, title="Clinic: the objective that has no maximum",
     answers=["enm5310.ratios.log_loss"],
-    parts={PROBABILITY: 1, BELOW: 0, ANY: 1, TOP: 1},
+    parts={PROBABILITY: 1, ANY: 1, TOP: 1},
     hints=[
         "Two lines are wrong. tanh(t) = 2 s(2t) - 1: which function is (tanh(t) + 1)/2, then? And what should D say "
         "about a sample of q?",
@@ -394,21 +396,32 @@ def repair(t):
         def V(w, x_p=x_p, x_q=x_q):
             return float(t("gan_objective", w, x_p, x_q, like=()))
 
-        with t.part(BELOW):
-            for c in (1.0, 3.0, 6.0):
-                if V(c * best) > 1e-9:
-                    raise Wrong(f"at {c:g} times the best w you get {V(c * best):.3f} > 0, and it grows with the "
-                                "factor; both log D and log(1 - D) are at most 0")  # fmt: skip
         with t.part(ANY):
+            _has_an_end(V, best)
             for w in (best, t.rng.normal(size=2)):
                 t_p, t_q = w[0] + w[1] * x_p, w[0] + w[1] * x_q
                 close(V(w), -np.mean(_softplus(-t_p)) - np.mean(_softplus(t_q)))
         with t.part(TOP):
-            moves = [np.array([math.cos(turn), math.sin(turn)]) for turn in np.arange(6) * math.pi / 3]
-            better = [move for move in moves if not V(best + 0.2 * move) < V(best) - 1e-6]
-            if better:
-                raise Wrong(f"at w = log p/q, where D = p/(p + q), you get {V(best):.4f}, but a step away "
-                            f"{V(best + 0.2 * better[0]):.4f}: the best discriminator is not D*")  # fmt: skip
+            _has_an_end(V, best)
+            _is_the_top(V, best)
+
+
+def _has_an_end(V, best):
+    for c in (1.0, 3.0, 6.0):
+        value = V(c * best)
+        if value > 1e-9:
+            raise Wrong(f"at {c:g} times the best w you get {value:.3f} > 0, and it grows with the factor; both log D "
+                        "and log(1 - D) are at most 0")  # fmt: skip
+
+
+def _is_the_top(V, best):
+    """V falls in six directions, and farther away it has fallen more."""
+    for turn in np.arange(6) * math.pi / 3:
+        move = np.array([math.cos(turn), math.sin(turn)])
+        top, near, far = V(best), V(best + 0.2 * move), V(best + 0.6 * move)
+        if not top > near + 1e-6 > far + 2e-6:
+            raise Wrong(f"at w = log p/q, where D = p/(p + q), you get {top:.4f}, but {near:.4f} and {far:.4f} in steps "
+                        "away from it: the best discriminator is not D*")  # fmt: skip
 
 
 def _straight_ratio(t, a):

@@ -11,15 +11,16 @@ from .download import get_data_home
 from .fontsource import fetch_fonts
 from .mnist import FASHION_MNIST, MNIST, fetch_fashion_mnist, fetch_mnist
 from .molecules import fetch_zinc250k, load_molecules
-from .packaged import LICENCES, load_demand, load_digits, load_glyphs, load_iris, packaged_file
+from .packaged import LICENCES, load_demand, load_digits, load_font_axes, load_glyphs, load_iris, packaged_file
 
 __all__ = [
     "Entry", "available", "fetch", "fetch_fashion_mnist", "fetch_fonts", "fetch_mnist", "fetch_zinc250k",
-    "get_data_home", "load_demand", "load_digits", "load_glyphs", "load_iris", "load_molecules",
+    "get_data_home", "load_demand", "load_digits", "load_font_axes", "load_glyphs", "load_iris", "load_molecules",
 ]  # fmt: skip
 
 _LOADERS = {
-    "digits": load_digits, "iris": load_iris, "glyphs": load_glyphs, "molecules": load_molecules, "demand": load_demand,
+    "digits": load_digits, "iris": load_iris, "glyphs": load_glyphs, "font_axes": load_font_axes,
+    "molecules": load_molecules, "demand": load_demand,
     "mnist": fetch_mnist, "fashion_mnist": fetch_fashion_mnist, "fonts": fetch_fonts, "zinc250k": fetch_zinc250k,
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ LICENCES = {
     "digits": "BSD-3-Clause (scikit-learn's copy); UCI's own terms not verified",
     "iris": "BSD-3-Clause (scikit-learn's copy); measurements published by Fisher, 1936",
     "glyphs": "pictures of letters in typefaces under OFL-1.1, one family under Apache-2.0",
+    "font_axes": "pictures of letters in a typeface under OFL-1.1",
     "molecules": "MIT (molsets' copy); ZINC's own terms not verified",
     "demand": "BSD-3-Clause (ddop's copy)",
 }
@@ -28,6 +29,11 @@ _IRIS = """Iris flowers: 150 plants, 50 of each of 3 species, 4 lengths in cm.
 
 R. A. Fisher, The use of multiple measurements in taxonomic problems, Annals of Eugenics 7 (1936) 179-188. The copy is
 the one in scikit-learn: Fisher's numbers, without the two misprints of the UCI file."""
+
+_FONT_AXES = """Roboto Flex along its axes: 10 weights, 6 widths and 3 slants, 17 places in all, 62 characters each.
+
+A variable font is one file with numbers to choose, so here is what a latent direction can be compared with: the true
+one. The file is that of the npm package @fontsource-variable/roboto-flex 5.3.0, under the SIL Open Font License 1.1."""
 
 _DEMAND = """Demand at YAZ, a restaurant in Stuttgart: 765 days, 2013-10-04 to 2015-11-07, of 7 main ingredients.
 
@@ -89,6 +95,21 @@ def load_glyphs(*, return_X_y=False):
     arrays = read_packaged("glyphs")
     bunch = bunch_of(arrays["images"], embedded(), "".join(arrays["chars"]))
     return (bunch.data, bunch.target) if return_X_y else bunch
+
+
+def load_font_axes(*, return_X_y=False):
+    """A variable font at 17 places of its axes: images (17, 62, 32, 32), float32 in 0..1, drawn as in `load_glyphs`.
+
+    Returns a Bunch with ``data`` (17, 62 * 32 * 32; the same memory), ``images``, ``chars``, ``target`` (17, 3): weight
+    100 to 1000, width 25 to 151 per cent, slant 0 to -10 degrees, one at a time from (400, 100, 0); ``target_names``,
+    ``DESCR``; or ``(data, target)``.
+    """
+    arrays = read_packaged("font_axes")
+    images, target = arrays["images"].astype(np.float32) / 255, arrays["target"].astype(np.float64)
+    data = images.reshape(len(images), -1)
+    names = np.array(["weight", "width", "slant"])
+    fields = {"images": images, "chars": "".join(arrays["chars"]), "target_names": names, "DESCR": _FONT_AXES}
+    return (data, target) if return_X_y else Bunch(data=data, target=target, **fields)
 
 
 def packaged_file(name):

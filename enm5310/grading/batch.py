@@ -9,7 +9,8 @@ import threading
 import time
 
 from enm5310.grading import job
-from enm5310.grading.worker import Lost, Worker, sweep
+from enm5310.grading.scratch import sweep
+from enm5310.grading.worker import Lost, Worker
 from enm5310.practice import Problem
 
 

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 
 from enm5310.grading import redact, sandbox
 from enm5310.grading.inside import wire
+from enm5310.grading.scratch import Folder
 from enm5310.grading.student import Died, Limits, Oversized, Ran, Remote, Reply, Student
 from enm5310.practice import Problem
 
@@ -44,9 +45,9 @@ class Box:
 
     def _start(self):
         scratch = sandbox.SCRATCH
-        self._packages, self._copies = _folder("packages"), {}
+        self._packages, self._copies = Folder("packages"), {}
         if self.level.name != "bubblewrap":
-            self._scratch = _folder("zygote")
+            self._scratch = Folder("zygote")
             scratch = self._scratch.name
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._errors = tempfile.TemporaryFile()
@@ -112,7 +113,7 @@ class Box:
         self._wait()
         private, limits = None, self.limits
         if folder is None and self.level.name != "bubblewrap":
-            private = _folder("student")
+            private = Folder("student")
             os.mkdir(os.path.join(private.name, ".tmp"))
             # files that are deleted while they are open are not seen in the folder: at most disk * 4 of them
             limits = limits._replace(file=min(limits.file, limits.disk // 16), files=min(limits.files, 64))
@@ -131,7 +132,6 @@ class Box:
                 raise
             told = f"the sandbox {self.level.name} cannot shut in a student: {why} ({self.complaint()})"
             raise Problem(told) from None
-
 
     def _copy(self, masks):
         """Where the copy of the course's package without these answers is, as the sandbox sees it; None for none."""
@@ -215,8 +215,3 @@ def _checked(files):
         if path.is_absolute() or ".." in path.parts or not path.parts or not isinstance(data, bytes):
             raise ValueError(f"{name!r} is not a file of a private folder")
     return files
-
-
-def _folder(name):
-    """A folder of this machine that goes with this process; whoever finds it later sees whose it was."""
-    return tempfile.TemporaryDirectory(prefix=f"enm5310-box-{os.getpid()}-{name}-", ignore_cleanup_errors=True)

@@ -6,7 +6,7 @@ import uuid
 from typing import Any, NamedTuple
 
 from enm5310.checks.engine import student_seed
-from enm5310.grading import autograded, batch, gradebook, job, journal, listing, screens, worker
+from enm5310.grading import autograded, batch, gradebook, job, journal, listing, scratch, screens
 from enm5310.practice.runner import line
 
 
@@ -49,7 +49,7 @@ class Run:
     def all(self, handed_in):
         """The rows of all submissions, by student; each is in the gradebook."""
         self.journal.sweep()
-        worker.sweep()
+        scratch.sweep()
         with gradebook.Writer(self.here, self.assignment) as self.writer, \
                 screens.live(self.assignment.name, len(handed_in)) as (began, done):  # fmt: skip
             self.known, rows, waiting = self.writer.auto_scores(), {}, []

@@ -64,7 +64,7 @@ class Student:
     def __init__(self, line, limits, files, setup, private=None):
         self.limits, self.dead, self.memory = limits, None, 0  # memory: the most it used, in bytes, once it has ended
         self._line, self._number = line, 0
-        self._private = private  # a TemporaryDirectory of this machine that it works in, or None
+        self._private = private  # a scratch.Folder of this machine that it works in, or None
         self._ask("setup", limits.start, files=files, memory=limits.memory, **setup)
 
     def __enter__(self):

@@ -9,7 +9,6 @@ import ctypes
 import os
 import pickle
 import select
-import shutil
 import signal
 import struct
 import subprocess
@@ -17,11 +16,11 @@ import sys
 import tempfile
 import time
 import traceback
-from pathlib import Path
 
 from enm5310.practice import Problem
 
 DEATH = 1  # prctl's PR_SET_PDEATHSIG
+MEMORY = 6 * 2**30  # bytes of address space, of which the imports take one
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}  # the workers share the cores
 
 
@@ -81,25 +80,6 @@ class Worker:
         self._errors.close()
 
 
-def sweep():
-    """Deletes the scratch folders of sandboxes whose process was killed before it could."""
-    for folder in Path(tempfile.gettempdir()).glob("enm5310-box-*"):
-        pid = folder.name.split("-")[2]
-        with contextlib.suppress(OSError):
-            if pid.isdecimal() and folder.lstat().st_uid == os.geteuid() and not _alive(int(pid)):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
-
-
 def _send(stream, message):
     data = pickle.dumps(message, protocol=5)
     stream.write(struct.pack(">Q", len(data)) + data)
@@ -133,6 +113,7 @@ def main(parent):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(DEATH, signal.SIGKILL)
+        _limit_memory()
     if os.getppid() != parent:  # it was gone before it could be said
         return
     calls, answers = (os.fdopen(os.dup(fd), mode, 0) for fd, mode in ((0, "rb"), (1, "wb")))
@@ -153,6 +134,15 @@ def main(parent):
             answer = "raised", RuntimeError(f"{type(why).__name__}: {why} ({trace.filename}:{trace.lineno})")
         with contextlib.suppress(BrokenPipeError):
             _write(answers, answer)
+
+
+def _limit_memory():
+    """A test that takes a student's number for a size gets a MemoryError, and the machine keeps its memory."""
+    import resource
+
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]  # the sandbox sets its own, smaller ones
+    wanted = MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most)
+    resource.setrlimit(resource.RLIMIT_AS, (wanted, most))
 
 
 def _write(stream, message):

@@ -425,12 +425,11 @@ from enm5310 import pca_large
 def pca_fit(X, k=None): return pca_large.fit(X, k or min(X.shape), "stream", None)
 """, noted="answer key")  # fmt: skip
 
-# the same mathematics under a private name is there for the library's own use: it earns points, but is noted
 answers(books.course, "pca-fit", ("test-pca-fit",), r"""
 --- by a private function
 from enm5310 import pca
 def pca_fit(X, k=None): return X.mean(0), *pca._METHODS["svd"](X - X.mean(0), k or min(X.shape))
-""", earn=True, noted="library: it uses enm5310.pca._METHODS")  # fmt: skip
+""", noted="library: it uses enm5310.pca._METHODS")  # fmt: skip
 
 # -------------------- frames that nobody in here would send --------------------
 
