@@ -121,14 +121,15 @@ def fit(
 ):  # fmt: skip
     """Maximise the average `elbo` of images (n, C, ...) by Adam; a Run, its params made `standardise`d, in float32.
 
-    A step sees `size` faces and some `letters` of them, drawn anew; lr falls to 0 over the second half.
+    A step sees `size` faces and some `letters` of them, drawn anew; lr falls to 0 over the second half.  params: where
+    to go on from, instead of `init`.
     Raises ValueError when the pictures are not in [0, 1].
     """
     images = onp.asarray(images, onp.float32)
     if images.ndim != 4 or not (images.min() >= 0 and images.max() <= 1):
         raise ValueError(f"images has shape {images.shape}; want (n, C, size, size) with grey levels in [0, 1], no NaN")
     params = init(images, k, rng, hidden, read) if params is None else params
-    n, C = images.shape[:2]
+    (n, C), k = images.shape[:2], params[1].W_letter.shape[1]
     steps = epochs * -(-n // size)
 
     def value_and_gradient(params, i, t):

@@ -1,4 +1,4 @@
-"""Font files to pixels (slide 10): ttf, otf, ttc, woff2 and variable fonts; the only module that names Pillow.
+"""Font files to pixels (slide 10), by Pillow: ttf, otf, ttc, woff2 and variable fonts.
 
 Every face is drawn the same way, so that a decoder can compare faces: capitals have the same height, all letters stand
 on the same baseline, and each is centred in its picture.  A file that is no text font is left out and says why.
@@ -38,6 +38,7 @@ def render(fonts, chars=CHARS, size=32, axes=None):
 
     fonts: a file, a folder, the name of a family on this system ("DejaVu Sans"), or a list of these.  axes: where on
     the axes of variable fonts, such as {"Weight": 700}; others stay at their default (`variation_axes` lists them).
+    Of a collection (ttc) the first face is drawn.
     Files that are broken, lack a character or draw symbols in place of letters are in `skipped`, with the reason.
     Raises ValueError when no face is left, or chars, size or axes is unusable.
     """
@@ -64,7 +65,8 @@ def variation_axes(path):
         axes = _open(path, EM).get_variation_axes()
     except OSError:  # how Pillow says that the font has none
         return {}
-    return {a["name"].decode(): (a["minimum"], a["default"], a["maximum"]) for a in axes}
+    names = [a["name"].decode() if a.get("name") else f"axis {i}" for i, a in enumerate(axes)]
+    return {name: (a["minimum"], a["default"], a["maximum"]) for name, a in zip(names, axes, strict=True)}
 
 
 # -------------------- which files --------------------

@@ -20,6 +20,7 @@ from enm5310.grading import outputs, sandbox
 from enm5310.grading.box import Box, Died, Limits, Oversized, Remote
 from enm5310.grading.sandbox import Level
 from enm5310.grading.sending import Unsendable
+from tests.sampling import one_in
 from tests.test_sandbox import proven
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are there on Linux only")
@@ -369,7 +370,7 @@ ROUTES = {  # to an answer that the notebook asks for
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ROUTES)
+@pytest.mark.parametrize("name", one_in(4, ROUTES))
 def test_no_route_leads_to_a_masked_answer(box, name):
     use = "\nimport numpy as np\nprint('ANSWER', fit(np.eye(3), 1))"
     with box.student(masks=KEY) as student:
@@ -439,6 +440,7 @@ def test_memory_is_limited_and_named(box):
         assert outcome(student, "print('on')") == "on\n"
 
 
+@pytest.mark.slow
 def test_processor_time_is_limited_and_named(plain):
     level = Level("none")
     with Box(level, TIGHT._replace(cpu=1.0)) as box, box.student() as student:
@@ -616,12 +618,12 @@ ATTACKS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CHANNEL)
+@pytest.mark.parametrize("name", one_in(5, CHANNEL))
 def test_an_attack_on_the_protocol_harms_nobody_else(best, name):
     attack(best, *CHANNEL[name])
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", one_in(8, ATTACKS))
 def test_an_attack_harms_nobody_else(box, name):
     attack(box, *ATTACKS[name])
 

@@ -226,10 +226,12 @@ def test_molecules_are_as_the_paper_of_moses_says():
     lengths = np.char.str_len(m.data)
     assert (lengths.min(), lengths.max()) == (20, 51)
     assert not set("@+/\\.") & set("".join(m.data))  # no stereochemistry, no charges, one piece
-    qed, sas = m.target.T[1:]
+    logp, qed, sas = m.target.T
     assert 0 < qed.min() < qed.max() <= 1
     assert 1 <= sas.min() < sas.max() <= 10
     np.testing.assert_allclose(m.target * 1e4, np.rint(m.target * 1e4), atol=1e-6)
+    fatty = [sum(map(smiles.count, "CcSsl")) - 2 * sum(map(smiles.count, "NnOo")) for smiles in m.data]
+    assert np.corrcoef(fatty, logp)[0, 1] > 0.6  # carbon and chlorine like oil, nitrogen and oxygen water
 
 
 @pytest.mark.skipif(not (SHARED / "moses_20k_props.csv.gz").exists(), reason="needs the table beside the clone")

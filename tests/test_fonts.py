@@ -139,6 +139,9 @@ def test_fit_climbs_repeats_and_can_be_stopped():
     stopped = fonts.fit(images, np.random.default_rng(0), callback=fourth, **how)
     assert stopped.stopped and [t for t, *_ in seen] == [0, 1, 2, 3]
     assert_allclose([value for *_, value in seen], stopped.values)
+    more = fonts.fit(images, np.random.default_rng(1), **how | {"k": 7, "params": a.params})  # k is that of params
+    assert more.params[1].W_letter.shape == a.params[1].W_letter.shape
+    assert more.values[:30].mean() > a.values[:30].mean()
 
 
 # -------------------- attributes --------------------

@@ -25,7 +25,7 @@ def box(x0, y0, x1, y1):
     return pen.glyph()
 
 
-def boxes(path, letters, axis=None):
+def boxes(path, letters, axis=None, name="Weight"):
     """A font whose letters are boxes (x0, y0, x1, y1) on an em of 1000; on the axis Weight, 100 to 900, x1 moves by
     `axis` units."""
     names = [".notdef", *letters]
@@ -39,7 +39,7 @@ def boxes(path, letters, axis=None):
     font.setupOS2()
     font.setupPost()
     if axis:
-        font.setupFvar([("wght", 100, 100, 900, "Weight")], [])
+        font.setupFvar([("wght", 100, 100, 900, name)], [])
         moves = [(0, 0), (0, 0), (axis, 0), (axis, 0), *[(0, 0)] * 4]  # four corners, then four points of the metrics
         font.setupGvar({name: [TupleVariation({"wght": (0, 1, 1)}, moves)] for name in letters})
     font.save(path)
@@ -105,6 +105,10 @@ def test_axes_of_a_variable_font(tmp_path):
     with pytest.raises(ValueError, match=r"DejaVuSans.ttf has no axis 'Weight'; its axes: none, it does not vary"):
         glyphs.render(SANS, "H", axes={"Weight": 1})
     assert glyphs.variation_axes(SANS) == {}
+    nameless = boxes(tmp_path / "nameless.ttf", letters, axis=400, name="")
+    assert glyphs.variation_axes(nameless) == {"axis 0": (100, 100, 900)}
+    heavy = glyphs.render(nameless, "H", 64, {"axis 0": 900}).images
+    np.testing.assert_array_equal(heavy, glyphs.render(path, "H", 64, {"Weight": 900}).images)
 
 
 # -------------------- which files --------------------

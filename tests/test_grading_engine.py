@@ -16,6 +16,7 @@ from tests.grading.attacks import ATTACKS, SOURCES, TAME
 from tests.grading.damage import damaged
 from tests.grading.honest import HONEST
 from tests.notebooks import PARTS, ROOT, exercises
+from tests.sampling import one_in
 from tests.students import STARTER
 
 MASTERS = {"course": books.course, "foreign": books.foreign}
@@ -157,7 +158,7 @@ def both(document, tmp_path):
     return mine, {e["id"]: (e["state"], e["score"], e["message"], e["mistake"]) for e in record["exercises"]}
 
 
-@pytest.mark.parametrize("k", range(max(len(e.known) for e in exercises(books.PART))))
+@pytest.mark.parametrize("k", one_in(4, range(max(len(e.known) for e in exercises(books.PART)))))
 def test_known_mistakes_get_the_same_words_as_in_practice(k, tmp_path):
     practised, graded = both(known_mistakes(k), tmp_path)
     assert practised == graded
@@ -165,7 +166,7 @@ def test_known_mistakes_get_the_same_words_as_in_practice(k, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n in TAME if "escapes" not in n])  # practice leaves some of them in
+@pytest.mark.parametrize("name", one_in(6, [n for n in TAME if "escapes" not in n]))  # practice leaves some of them in
 def test_wrong_answers_get_the_same_verdict_in_practice(name, tmp_path):
     practised, graded = both(ATTACKS[name].make(), tmp_path)
     assert practised == graded
@@ -179,7 +180,7 @@ REPAIRED = {  # what official grading puts right and practice tells the student 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n, (which, _) in HONEST.items() if which == "course" and n not in REPAIRED])
+@pytest.mark.parametrize("name", one_in(6, [n for n, (of, _) in HONEST.items() if of == "course" and n not in REPAIRED]))
 def test_odd_answers_get_the_same_verdict_in_practice(name, tmp_path):
     practised, graded = both(HONEST[name][1](), tmp_path)
     assert practised == graded
@@ -188,7 +189,7 @@ def test_odd_answers_get_the_same_verdict_in_practice(name, tmp_path):
 # -------------------- honest and hostile --------------------
 
 
-@pytest.mark.parametrize("name", HONEST)
+@pytest.mark.parametrize("name", one_in(4, HONEST))
 def test_what_is_odd_but_right_earns_full_marks(name):
     which, make = HONEST[name]
     _, record = books.grade(make(), MASTERS[which]())
@@ -196,7 +197,7 @@ def test_what_is_odd_but_right_earns_full_marks(name):
     assert not lost and record["status"] == ("graded" if which == "course" else "needs manual")
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", one_in(6, ATTACKS))
 def test_an_attack_earns_nothing_and_costs_nobody(name):
     a = ATTACKS[name]
     master = MASTERS[a.master]()

@@ -420,8 +420,8 @@ def _is_the_top(V, best):
         move = np.array([math.cos(turn), math.sin(turn)])
         top, near, far = V(best), V(best + 0.2 * move), V(best + 0.6 * move)
         if not top > near + 1e-6 > far + 2e-6:
-            raise Wrong(f"at w = log p/q, where D = p/(p + q), you get {top:.4f}, but {near:.4f} and {far:.4f} in steps "
-                        "away from it: the best discriminator is not D*")  # fmt: skip
+            raise Wrong(f"at w = log p/q, where D = p/(p + q), you get {top:.4f}, but {near:.4f} and {far:.4f} at "
+                        "steps away from it: the best discriminator is not D*")  # fmt: skip
 
 
 def _straight_ratio(t, a):
