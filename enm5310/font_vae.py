@@ -2,8 +2,8 @@
 
 Both networks see every letter through weights that the letters share (strokes: pixels to features and back) and through
 weights of the letter's own (what this style does to an A).  A decoder fed with z and a one-hot letter, as the article's
-demonstration has it, shares all weights but one row; after as many epochs, which take longer, it rebuilds and edits
-families that it has not seen worse than this one (`python -m tests.benchmarks fonts`).
+demonstration has it, shares all weights but one row; after as many epochs, and about as long, the error with which it
+rebuilds and edits families that it has not seen is larger (`python -m tests.benchmarks fonts`).
 
 Pictures are images (n, C, size, size) in [0, 1]; `letters` picks some of the C, for fonts that lack the others.
 Source: Carter & Nielsen, Using artificial intelligence to augment human intelligence, Distill (2017).

@@ -178,6 +178,7 @@ def test_a_second_run_keeps_what_is_unchanged_and_grades_what_is_not(graded, tmp
 # -------------------- several notebooks, humans, late --------------------
 
 
+@pytest.mark.slow
 def test_several_notebooks_manual_scores_and_back_to_nbgrader(level, tmp_path):
     folder = courses.make(tmp_path / "course", ("problem1", "problem2"))
     hand_in(folder, "ada", {"problem1": answered(), "problem2": answered("return 0", why=None)}, "2026-03-03 12:00 UTC")
@@ -228,6 +229,7 @@ def test_switching_back_to_nbgraders_own_command_gives_the_same_scores(graded, t
     assert "4 of them unchanged" in run.stdout and summary(document)["half"] == ("graded", 3)
 
 
+@pytest.mark.slow
 def test_nbgraders_own_example_course(level, tmp_path):
     """`nbgrader quickstart`, with the environment off the PATH as well: solved, it earns what can be earned."""
     env = {**os.environ, "PATH": "/usr/bin:/bin"}
@@ -246,6 +248,7 @@ def test_nbgraders_own_example_course(level, tmp_path):
 # -------------------- folders and archives of platforms --------------------
 
 
+@pytest.mark.slow
 def test_an_archive_of_a_platform(level, tmp_path):
     folder = courses.make(tmp_path / "course", manual=False)
     archive = tmp_path / "submissions.zip"
@@ -340,6 +343,7 @@ def test_two_graders_do_not_write_at_once(small, monkeypatch):
         command.grade(command.Asked("ps1"), command.the_engine()._replace(choose=lambda unsafe: None))
 
 
+@pytest.mark.slow
 def test_a_fault_of_the_engine_costs_one_submission_and_is_tried_again_next_time(tmp_path, monkeypatch, capsys):
     folder = courses.make(tmp_path / "course", manual=False)
     log = tmp_path / "log"
@@ -360,6 +364,7 @@ def test_a_fault_of_the_engine_costs_one_submission_and_is_tried_again_next_time
     assert "2 of them unchanged" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_read_costs_its_student_only(level, tmp_path):
     folder = courses.make(tmp_path / "course", manual=False)
     hand_in(folder, "ada", {"problem1": CLASS["right"]})
@@ -372,6 +377,7 @@ def test_a_file_that_cannot_be_read_costs_its_student_only(level, tmp_path):
     assert "not used: helper.py" in row(document, "eve")["notes"]
 
 
+@pytest.mark.slow
 def test_who_must_not_be_graded_is_not(level, tmp_path):
     folder = courses.make(tmp_path / "course", manual=False, config=(
         "c.CourseDirectory.student_id_exclude = 'eve,mal'\nc.Autograde.create_student = False"))  # fmt: skip
@@ -382,6 +388,7 @@ def test_who_must_not_be_graded_is_not(level, tmp_path):
     assert summary(document) == {"ada": ("graded", 4)} and "! bob: is not in the gradebook" in run.stdout
 
 
+@pytest.mark.slow
 def test_files_that_students_may_edit_are_theirs(level, tmp_path):
     config = "c.Autograde.exclude_overwriting = {'ps1': ['own.txt']}"
     folder = courses.make(tmp_path / "course", manual=False, config=config)
@@ -450,6 +457,7 @@ def family(process):
     return []
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(level, tmp_path):
     folder = crowd(tmp_path / "course", 12, 0.5)
     run = begin(folder, "--jobs", "2")

@@ -179,8 +179,11 @@ REPAIRED = {  # what official grading puts right and practice tells the student 
 }  # fmt: skip
 
 
+COURSE = [name for name, (which, _) in HONEST.items() if which == "course" and name not in REPAIRED]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", one_in(6, [n for n, (of, _) in HONEST.items() if of == "course" and n not in REPAIRED]))
+@pytest.mark.parametrize("name", one_in(6, COURSE))
 def test_odd_answers_get_the_same_verdict_in_practice(name, tmp_path):
     practised, graded = both(HONEST[name][1](), tmp_path)
     assert practised == graded
@@ -444,6 +447,7 @@ def quickstart(tmp_path_factory):
     return folder / "course101" / "source" / "ps1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, automatic, total", [("problem1", 3.0, 10.0), ("problem2", 0.0, 3.0)])
 def test_the_quickstart_solved_earns_full_marks_and_unsolved_nothing(quickstart, name, automatic, total):
     source = json.loads((quickstart / f"{name}.ipynb").read_text(encoding="utf-8"))

@@ -118,12 +118,14 @@ def autograded(course, student):
     return {e.name: determine_grade(cells["test-" + e.name.replace("_", "-")])[0] for e in exercises(PART)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("student", CLASS)
 def test_stock_autograde_gives_the_reports_points(graded, student):
     full = {e.name: e.max_points for e in exercises(PART)}
     assert autograded(graded, student) == {**full, **EXPECTED[student]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("student", CLASS)
 def test_enm5310_check_gives_the_same_points(graded, student, tmp_path):
     path = graded / ".grading" / "submitted" / student / PART / f"{PART}.ipynb"
@@ -140,6 +142,7 @@ def test_enm5310_check_gives_the_same_points(graded, student, tmp_path):
         assert covariance["state"] == "wrong" and "n - 1" in covariance["mistake"]
 
 
+@pytest.mark.slow
 def test_export_lists_every_student_with_the_points_of_the_gradebook(graded):
     with open(graded / ".grading" / "grades.csv", newline="") as file:
         rows = {row["student_id"]: row for row in csv.DictReader(file) if row["assignment"] == PART}
@@ -149,11 +152,13 @@ def test_export_lists_every_student_with_the_points_of_the_gradebook(graded):
     assert scores == {"ada": total, "ben": total - 1, "cleo": total - 1, "dan": 0, "eve": total}
 
 
+@pytest.mark.slow
 def test_feedback_names_the_mistake(graded):
     page = (graded / ".grading" / "feedback" / "cleo" / PART / f"{PART}.html").read_text(encoding="utf-8")
     assert "You divided by n - 1" in page
 
 
+@pytest.mark.slow
 def test_a_graded_run_uses_a_fresh_seed_and_prints_it(graded):
     nb = nbformat.read(graded / ".grading" / "autograded" / "cleo" / PART / f"{PART}.ipynb", as_version=4)
     (cell,) = [c for c in nb.cells if nbgrader(c).get("grade_id") == "test-covariance"]
@@ -161,6 +166,7 @@ def test_a_graded_run_uses_a_fresh_seed_and_prints_it(graded):
     assert "check.covariance(covariance, seed=" in told and "seed=22)" not in told
 
 
+@pytest.mark.slow
 def test_grading_leaves_its_debris_in_the_ignored_folder_only(graded):
     assert {p.name for p in graded.iterdir()} == {".grading", "solutions", "exercises"}
     kept = {p.relative_to(graded) for p in graded.rglob("*") if p.is_file() and ".grading" not in p.parts}
@@ -173,6 +179,7 @@ def _untracked(path):
     return ".ipynb_checkpoints" in path.parts or "__pycache__" in path.parts
 
 
+@pytest.mark.slow
 def test_nbgrader_validate_accepts_the_solved_and_not_the_untouched_notebook(graded):
     for student, words in (("ada", "Success!"), ("dan", "not attempted")):
         path = graded / ".grading" / "submitted" / student / PART / f"{PART}.ipynb"

@@ -200,6 +200,6 @@ def words(found, g, held):
     along, cosine = true_axis(ours((g.images[~without], np.random.default_rng(1)))[0], g, without)
     yield (
         f"Roboto Flex, weights 100 to 1000, no Roboto in training: weight and the codes along the bold vector "
-        f"by {along:.3f}; cosine of that vector and the true axis {cosine:.3f}"
+        f"correlate by {along:.3f}; cosine of that vector and the true axis {cosine:.3f}"
     )
     yield f"greyness: decoded faces {ends:.2f}, half-way between two {middle:.2f}, two mixed as pixels {mixed:.2f}"
