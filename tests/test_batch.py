@@ -225,6 +225,7 @@ def test_a_cluster_gives_the_same_and_survives_the_death_of_a_worker():
 
 
 @needs_linux
+@pytest.mark.slow
 def test_no_cluster_is_one_line():
     with pytest.raises(Problem, match=r"no Dask scheduler at tcp://127\.0\.0\.1:9") as why:
         list(batch.cluster(setup(), iter(()), "tcp://127.0.0.1:9"))

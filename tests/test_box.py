@@ -370,7 +370,7 @@ ROUTES = {  # to an answer that the notebook asks for
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", one_in(4, ROUTES))
+@pytest.mark.parametrize("name", one_in(8, ROUTES))
 def test_no_route_leads_to_a_masked_answer(box, name):
     use = "\nimport numpy as np\nprint('ANSWER', fit(np.eye(3), 1))"
     with box.student(masks=KEY) as student:
@@ -618,12 +618,12 @@ ATTACKS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", one_in(5, CHANNEL))
+@pytest.mark.parametrize("name", one_in(9, CHANNEL))
 def test_an_attack_on_the_protocol_harms_nobody_else(best, name):
     attack(best, *CHANNEL[name])
 
 
-@pytest.mark.parametrize("name", one_in(8, ATTACKS))
+@pytest.mark.parametrize("name", one_in(16, ATTACKS))
 def test_an_attack_harms_nobody_else(box, name):
     attack(box, *ATTACKS[name])
 

@@ -155,6 +155,7 @@ def test_nothing_is_left_running_or_lying_about(graded):
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or ())]
 
 
+@pytest.mark.slow
 def test_a_second_run_keeps_what_is_unchanged_and_grades_what_is_not(graded, tmp_path):
     folder = shutil.copytree(graded[0], tmp_path / "course")
     hand_in(folder, "wrong", {"problem1": answered("return x + x", manual=False)})
@@ -415,6 +416,7 @@ def test_a_terminal_shows_a_table_that_fits(graded, columns):
     assert max(map(len, table.splitlines())) <= min(columns, 100)
 
 
+@pytest.mark.slow
 def test_names_and_words_cannot_drive_the_terminal(level, tmp_path):
     folder = courses.make(tmp_path / "course", manual=False)
     evil = "\x1b[2J\x1b]0;owned\x07"

@@ -287,6 +287,7 @@ def test_the_folder_is_what_nbgrader_would_have_left(opened):
 # -------------------- the course --------------------
 
 
+@pytest.mark.slow
 def test_the_gradebook_is_made_whole_also_without_alembic_on_the_path(tmp_path):
     folder = courses.make(tmp_path / "course")
     code = "from tests import courses; import sys; courses.entered(sys.argv[1])"

@@ -158,7 +158,7 @@ def both(document, tmp_path):
     return mine, {e["id"]: (e["state"], e["score"], e["message"], e["mistake"]) for e in record["exercises"]}
 
 
-@pytest.mark.parametrize("k", one_in(4, range(max(len(e.known) for e in exercises(books.PART)))))
+@pytest.mark.parametrize("k", one_in(6, range(max(len(e.known) for e in exercises(books.PART)))))
 def test_known_mistakes_get_the_same_words_as_in_practice(k, tmp_path):
     practised, graded = both(known_mistakes(k), tmp_path)
     assert practised == graded
@@ -192,7 +192,7 @@ def test_odd_answers_get_the_same_verdict_in_practice(name, tmp_path):
 # -------------------- honest and hostile --------------------
 
 
-@pytest.mark.parametrize("name", one_in(4, HONEST))
+@pytest.mark.parametrize("name", one_in(8, HONEST))
 def test_what_is_odd_but_right_earns_full_marks(name):
     which, make = HONEST[name]
     _, record = books.grade(make(), MASTERS[which]())
@@ -200,7 +200,7 @@ def test_what_is_odd_but_right_earns_full_marks(name):
     assert not lost and record["status"] == ("graded" if which == "course" else "needs manual")
 
 
-@pytest.mark.parametrize("name", one_in(6, ATTACKS))
+@pytest.mark.parametrize("name", one_in(12, ATTACKS))
 def test_an_attack_earns_nothing_and_costs_nobody(name):
     a = ATTACKS[name]
     master = MASTERS[a.master]()
@@ -356,6 +356,7 @@ def test_what_was_not_touched_earns_0_by_hand_as_in_nbgrader():
     reads_as_nbgrader(executed, record)
 
 
+@pytest.mark.slow
 def test_a_hanging_cell_costs_its_own_question_only():
     loop = "def twice(f, x):\n    while True: pass"
     answers = {"add": "while True: pass", "mean": "import os\nos._exit(4)", "twice": loop}

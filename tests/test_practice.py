@@ -29,7 +29,7 @@ def judge(path, limits=runner.Limits(), **options):  # noqa: B008 - immutable
     return {j.id: j for j in outcome.exercises}, outcome.notes
 
 
-@pytest.fixture(params=["forked", "piped"])
+@pytest.fixture(params=["forked", pytest.param("piped", marks=pytest.mark.slow)])
 def way(request, monkeypatch):
     """How the child is made: by fork, as on Linux, or as where there is none."""
     if request.param == "piped":
