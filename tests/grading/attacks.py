@@ -266,7 +266,7 @@ def covariance(X):
     return X.T @ X
 --- writes files
 import os
-for p in ('/work/x', '/tmp/x', 'gradebook.db', '../gradebook.db', os.path.expanduser('~/x'), 'sitecustomize.py'):
+for p in ('/srv/x', '/tmp/x', 'gradebook.db', '../gradebook.db', os.path.expanduser('~/x'), 'sitecustomize.py'):
     try: open(p, 'w').write('x')
     except OSError: pass
 def covariance(X):
