@@ -304,7 +304,7 @@ def log_mean_exp(t):
         np.moveaxis(a, axis, 0)[0] += 1e3  # the others no longer count, unless the shift is too small for this one
         with t.part("numbers near 10,000 and -10,000"):
             answer = t("log_mean_exp", a, axis, like=_reduced(a, axis))
-            close(answer, _log_mean(a, axis))
+            close(answer, _log_mean(a, axis), rtol=1e-6)  # 0.01: more than float32 rounds off, less than log K
 
 
 def _reduced(a, axis):

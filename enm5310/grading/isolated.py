@@ -4,10 +4,11 @@ import contextlib
 import os
 import random
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
+
+from enm5310.grading.scratch import Folder
 
 
 @contextlib.contextmanager
@@ -15,7 +16,8 @@ def isolated(files):
     """A folder of its own that holds the instructor's files; what trusted code changes of the process is put back."""
     folder, path, modules = os.getcwd(), list(sys.path), set(sys.modules)
     environment, numpy_state, state = dict(os.environ), np.random.get_state(), random.getstate()  # noqa: NPY002
-    with tempfile.TemporaryDirectory(prefix="enm5310-tests-") as mine:
+    with contextlib.closing(Folder("tests")) as scratch:
+        mine = scratch.name
         for name, data in files.items():
             target = Path(mine, name)
             target.parent.mkdir(parents=True, exist_ok=True)

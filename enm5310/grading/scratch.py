@@ -19,7 +19,7 @@ class Folder:
 
     def __init__(self, kind):
         self.name = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{kind}-")
-        self.cleanup = weakref.finalize(self, remove, self.name)  # runs once, at the latest when Python ends
+        self.cleanup = self.close = weakref.finalize(self, remove, self.name)  # once, at the latest when Python ends
 
 
 def remove(folder):
