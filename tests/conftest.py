@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import numpy as np
@@ -25,27 +26,65 @@ NOTEBOOKS = [
 
 
 class Executed:
-    """Executed copies of notebooks by path, made on first use and kept for the session."""
+    """Executed copies of notebooks by path, each made once, one after the other beside the running tests."""
 
-    def __init__(self, folder):
-        self.folder, self.done = folder, {}
+    def __init__(self, folder, paths):
+        self.folder, self.running, self.ends = folder, None, False
+        self.pool = ThreadPoolExecutor(1)
+        self.runs = {path: self.pool.submit(self.run, path) for path in paths}
 
     def __call__(self, path):
         """(executed notebook, complaints as text, path of the copy)"""
-        if path not in self.done:
-            out = self.folder / path.parent.name
-            env = {**os.environ, "ENM5310_DATA": str(self.folder / "no-cache"), "MPLBACKEND": ""}
-            env = {k: v for k, v in env.items() if v and k not in ("NBGRADER_EXECUTION", "PYTEST_CURRENT_TEST")}
-            command = [sys.executable, "-m", "tests.execute", str(out), str(path)]
-            run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
-            complaints = "" if run.returncode == 0 else run.stderr or "no message"
-            self.done[path] = nbformat.read(out / path.name, as_version=4), complaints, out / path.name
-        return self.done[path]
+        if path not in self.runs:
+            self.runs[path] = self.pool.submit(self.run, path)
+        return self.runs[path].result()
+
+    def run(self, path):
+        out = self.folder / path.parent.name
+        env = {**os.environ, "ENM5310_DATA": str(self.folder / "no-cache"), "MPLBACKEND": ""}
+        env = {k: v for k, v in env.items() if v and k not in ("NBGRADER_EXECUTION", "PYTEST_CURRENT_TEST")}
+        command = [sys.executable, "-m", "tests.execute", str(out), str(path)]
+        with subprocess.Popen(
+            command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as self.running:
+            if self.ends:
+                self.running.kill()
+            said = self.running.communicate()[1]
+        complaints = "" if self.running.returncode == 0 else said or "no message"
+        copy = out / path.name
+        return nbformat.read(copy, as_version=4) if copy.exists() else None, complaints, copy
+
+    def close(self):
+        self.ends = True
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        if self.running:
+            self.running.terminate()
+        self.pool.shutdown()
+
+
+def of_executed(items):
+    return [item for item in items if "executed" in getattr(item, "fixturenames", ())]
+
+
+def pytest_collection_modifyitems(items):
+    """Tests of executed notebooks come last: the notebooks run on the second core from the first test on."""
+    last = of_executed(items)
+    items[:] = [item for item in items if item not in set(last)] + last
 
 
 @pytest.fixture(scope="session")
-def executed(tmp_path_factory):
-    return Executed(tmp_path_factory.mktemp("executed"))
+def executed(request, tmp_path_factory):
+    asked = (getattr(item, "callspec", None) for item in of_executed(request.session.items))
+    paths = dict.fromkeys(spec.params["path"] for spec in asked if spec and "path" in spec.params)
+    executed = Executed(tmp_path_factory.mktemp("executed"), paths)
+    yield executed
+    executed.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def notebooks_run_from_the_start(request):
+    if of_executed(request.session.items):
+        request.getfixturevalue("executed")
 
 
 @pytest.fixture(scope="module")
