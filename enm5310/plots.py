@@ -12,8 +12,11 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.collections import LineCollection
+from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.patheffects import withStroke
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Affine2D
 from PIL import Image
 
 PALETTE = {  # Okabe & Ito (2008), made for colour-blind readers
@@ -171,6 +174,19 @@ def classes(Z, labels, names, ax=None, *, at=None, xlabel="$z_1$", ylabel="$z_2$
     return ax
 
 
+def shaded(Z, values, ax=None, *, name, xlabel="$z_1$", ylabel="$z_2$", title="", size=10, limits=None):
+    """Points Z, shape (n, 2), from dark blue (low) to yellow (high) by `values` (n,), with a scale called `name`.
+
+    High values lie on top.  limits = (low, high) of the scale; by default the smallest and the largest value.
+    """
+    ax = _sheet(ax, xlabel, ylabel, title, height=4.6)
+    Z, c, (low, high) = np.asarray(Z), np.asarray(values), limits or (np.min(values), np.max(values))
+    order = np.argsort(c)
+    points = ax.scatter(*Z[order].T, c=c[order], s=size, cmap="cividis", vmin=low, vmax=high)
+    ax.figure.colorbar(points, ax=ax, label=name)
+    return ax
+
+
 def label(ax, place, words, color="black", size=17):
     """Words centred at `place`, readable on any ground: a white rim, and inside it a dark one where needed."""
     dark = [withStroke(linewidth=1.6, foreground="black")] if color == PALETTE["yellow"] else []
@@ -266,6 +282,24 @@ def contours(x, y, Z, ax=None, *, levels, xlabel="$x_1$", ylabel="$x_2$", title=
     return ax
 
 
+def band(ax, x, low, high, color=0, name=None):
+    """The area between low and high over x, pale, in the colour of a line that `curves` drew before."""
+    ax.fill_between(x, low, high, color=COLORS[color % 10], alpha=0.25, linewidth=0, zorder=1, label=name)
+    return _legend(ax, name)
+
+
+def bars(values, ax=None, *, names=(), xlabel="", ylabel="", title="", line=None, height=3.2):
+    """A bar for each of the values (n,), named below it; line = (y, words) is a dashed level with words at its end."""
+    ax = _sheet(ax, xlabel, ylabel, title, height)
+    names = list(names) or [str(i) for i in range(1, len(values) + 1)]
+    ax.bar(np.arange(len(values)), values, color=COLORS[4], edgecolor="black", linewidth=0.6)
+    ax.set_xticks(np.arange(len(values)), names)
+    if line is not None:
+        ax.axhline(line[0], color=COLORS[3], linestyle=DASHES[1])
+        ax.text(len(values) - 0.5, line[0], line[1], color=COLORS[3], ha="right", va="bottom")
+    return ax
+
+
 def dot(ax, x, y, words="", color=3):
     """A dot at (x, y) with words to its upper right."""
     ax.plot([x], [y], "o", color=COLORS[color], markersize=8, zorder=4)
@@ -345,3 +379,127 @@ def _way(ax, a, b, forward, stopped):
     if stopped:
         middle = (a + b) / 2 + bend / 2 * np.array([(b - a)[1], -(b - a)[0]])
         ax.plot(*middle, "X", color=color, markersize=11, markeredgecolor="white", zorder=4)
+
+
+# -------------------- the course on one page --------------------
+
+TRICKS = {  # the five tricks of slide 4, and the lectures that take them apart
+    "variational bound": "lecture 3",
+    "reparametrisation": "lecture 4",
+    "density ratio": "lecture 6",
+    "adversarial game": "lecture 6",
+    "score function, smoothing": "lectures 4, 6",
+}
+MODELS = {  # what they compose into: lecture, tricks
+    "VAE": ("lecture 7", ("variational bound", "reparametrisation")),
+    "AVB": ("lecture 6", ("variational bound", "reparametrisation", "density ratio", "adversarial game")),
+    "GAN": ("lecture 6", ("density ratio", "adversarial game")),
+    "evolution strategies": ("lecture 6", ("score function, smoothing",)),
+}
+
+
+def course_map(ax=None):
+    """The map of the course: the tricks of slide 4 on the left, the models on the right, a line for each ingredient.
+
+    A model's lines have its colour and dashes.  The words of both columns are TRICKS and MODELS.
+    """
+    ax = _sheet(ax, height=3.9)
+    left = {name: (0.0, -1.0 * i) for i, name in enumerate(TRICKS)}
+    right = {name: (1.0, y) for name, y in zip(MODELS, np.linspace(-0.1, -3.9, len(MODELS)), strict=True)}
+    for i, (model, (_, tricks)) in enumerate(MODELS.items()):
+        color, dashes = COLORS[(0, 3, 2, 8)[i]], DASHES[i]
+        for trick in tricks:
+            ax.plot(*zip(left[trick], right[model], strict=True), color=color, linestyle=dashes, linewidth=2, zorder=1)
+    for name, place in {**left, **right}.items():
+        words = f"{name}\n{TRICKS[name] if name in TRICKS else MODELS[name][0]}"
+        box = {"boxstyle": "round,pad=0.45", "fc": "white" if name in TRICKS else "#eaf2f8", "linewidth": 1.3}
+        ax.text(*place, words, ha="center", va="center", size=10, bbox=box, zorder=2)
+    ax.set(xlim=(-0.3, 1.3), ylim=(-4.5, 0.5))
+    ax.set_axis_off()
+    return ax
+
+
+# -------------------- molecules --------------------
+
+ATOM_COLORS = {"N": COLORS[0], "O": COLORS[3], "S": COLORS[8], "F": COLORS[2], "Cl": COLORS[2], "Br": COLORS[2]}
+
+
+def molecule(atoms, bonds, positions, ax=None, *, hydrogens=None, charges=None, title=""):
+    """A structural formula: elements `atoms`, bonds (i, j, order), positions (n, 2) with bonds about 1 long.
+
+    Carbon is a corner without a letter, unless it is alone or charged; an order of 2 or 3 is as many lines.  With
+    hydrogens and charges, one number for each atom, the letters are such as NH2 or O-.
+    """
+    ax = _sheet(ax, title=title, height=3.0, width=4.0)
+    X, none = np.asarray(positions, dtype=float), [0] * len(atoms)
+    near = [[a + b - i for a, b, _ in bonds if i in (a, b)] for i in range(len(atoms))]
+    lines = [line for i, j, order in bonds for line in _bond(X, near, i, j, order)]
+    ax.add_collection(LineCollection(lines, colors="black", linewidths=1.1, capstyle="round"))
+    for i, (element, h, q) in enumerate(zip(atoms, hydrogens or none, charges or none, strict=True)):
+        if element != "C" or q or not near[i]:
+            _letters(ax, X[i], element, h, q, _free_side(element, X[near[i]] - X[i]))
+    (left, low), (right, high) = X.min(axis=0) - 0.8, X.max(axis=0) + 0.8  # room for letters
+    ax.set(xlim=(left, right), ylim=(low, high), aspect="equal")
+    ax.set_axis_off()
+    return ax
+
+
+def molecules(pieces, ax=None, *, columns=5, names=()):
+    """Structural formulas in rows: pieces are pairs (m, positions), m with atoms, bonds, hydrogens and charges.
+
+    All have the same scale.  `names` are words below each.
+    """
+    boxes = [(np.min(X, axis=0), np.max(X, axis=0)) for _, X in pieces]
+    wide, high = np.max([top - low for low, top in boxes], axis=0) + np.array([1.6, 1.6 + 0.6 * bool(len(names))])
+    rows = -(-len(pieces) // columns)
+    ax = _sheet(ax, height=min(rows * WIDTH / columns * high / wide, 9))
+    for k, ((m, X), (low, top)) in enumerate(zip(pieces, boxes, strict=True)):
+        at = np.array([k % columns * wide, -(k // columns) * high])
+        molecule(m.atoms, m.bonds, X - (low + top) / 2 + at, ax, hydrogens=m.hydrogens, charges=m.charges)
+        if len(names):
+            ax.text(*(at - [0, high / 2 - 0.3]), names[k], ha="center", va="center", size=9)
+    ax.set(xlim=(-wide / 2, (columns - 0.5) * wide), ylim=((0.5 - rows) * high, high / 2))
+    return ax
+
+
+def _bond(X, near, i, j, order):
+    """The lines of a bond; the second is shorter and on the side of the neighbours, if there are any at both ends."""
+    a, b = X[i], X[j]
+    normal = np.array([a[1] - b[1], b[0] - a[0]]) / np.linalg.norm(b - a)
+    if order == 2 and len(near[i]) > 1 and len(near[j]) > 1:
+        side = np.sign(sum(np.sign(np.round((X[k] - a) @ normal, 3)) for k in near[i] + near[j])) or 1
+        return [(a, b), (a + 0.12 * (b - a) + 0.16 * side * normal, b - 0.12 * (b - a) + 0.16 * side * normal)]
+    return [(a + s * normal, b + s * normal) for s in {1: (0,), 2: (-0.08, 0.08)}.get(order, (-0.15, 0, 0.15))]
+
+
+def _free_side(element, bonds):
+    """Where hydrogens stand: right or left of the letter if 45 degrees from all bonds (k, 2), or else farthest away."""
+    if not len(bonds):
+        return (-1, 0) if element in ("O", "S", "F", "Cl", "Br", "I") else (1, 0)  # H2O, HCl; but NH3, CH4
+    sides = np.array([(1, 0), (-1, 0), (0, -1), (0, 1)])
+    nearest = np.max(sides @ (bonds / np.linalg.norm(bonds, axis=1, keepdims=True)).T, axis=1)  # cosines
+    return tuple(sides[np.argmax(nearest < 0.71) if min(nearest[:2]) < 0.71 else np.argmin(nearest)])
+
+
+def _letters(ax, place, element, hydrogens, charge, side):
+    """The element at its place, hydrogens on one side of it, the charge last; shapes that scale with the bonds."""
+    h = f"H$_{{{hydrogens}}}$" if hydrogens > 1 else "H" * hydrogens
+    q = f"$^{{{abs(charge) if abs(charge) > 1 else ''}{'+' if charge > 0 else '-'}}}$" if charge else ""
+    color = ATOM_COLORS.get(element, "black")
+    if h and side[0] == 0:
+        _word(ax, place + 0.62 * np.array(side), "", "H", h[1:], color)
+        h = ""
+    _word(ax, place, h if side[0] < 0 else "", element, (h if side[0] > 0 else "") + q, color)
+
+
+def _word(ax, place, before, letter, after, color):
+    """A word whose letter stands at the place, on white."""
+    own, start, shape = (
+        TextPath((0, 0), text, size=0.62) for text in (letter, before + letter, before + letter + after)
+    )
+    own = own.get_extents()
+    left = start.get_extents().x1 - own.width / 2  # of the letter's middle in the word
+    shape = shape.transformed(Affine2D().translate(*(place - [left, own.height / 2])))
+    box = shape.get_extents().padded(0.09)
+    ax.add_patch(Rectangle((box.x0, box.y0), box.width, box.height, facecolor="white", linewidth=0, zorder=2))
+    ax.add_patch(PathPatch(shape, facecolor=color, linewidth=0, zorder=3))

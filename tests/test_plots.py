@@ -7,6 +7,7 @@ import inspect
 import io
 import itertools
 import re
+from types import SimpleNamespace
 
 import matplotlib
 import nbformat
@@ -26,20 +27,28 @@ C = np.array([[2.5, 1.5], [1.5, 2.5]])
 MEAN = np.array([3.0, -1.0])
 E = np.linspace(-2, 2, 21)
 P_E = np.exp(-(E**2) / 2)
+ETHANOLATE = SimpleNamespace(  # as `enm5310.molecular_graphs.Molecule` has it
+    atoms=("C", "C", "O"), bonds=((0, 1, 1), (1, 2, 1)), hydrogens=(3, 2, 0), charges=(0, 0, -1)
+)
 IMAGES = np.arange(2 * 3 * 2 * 4, dtype=float).reshape(2, 3, 2, 4)
 CALLS = {  # how each function is called with some data and the axes
     "images": lambda ax: plots.images(IMAGES, ax, rows=["a", "b"]),
     "network": lambda ax: plots.network([9, 2, 3], ax, names=["in", "code", "out"], most=4),
     "classes": lambda ax: plots.classes(X, LABELS, range(3), ax),
+    "shaded": lambda ax: plots.shaded(X, [1.0, 3.0, 2.0], ax, name="logP"),
     "cloud": lambda ax: plots.cloud(X, ax),
     "segments": lambda ax: plots.segments(X, X + 1, ax),
     "axes_arrows": lambda ax: plots.axes_arrows(MEAN, C, ax),
     "ellipse": lambda ax: plots.ellipse(MEAN, C, ax),
     "curves": lambda ax: plots.curves([1, 2], {"f": [3, 4]}, ax, xlabel="x", ylabel="y"),
     "contours": lambda ax: plots.contours(E, E, E**2 + E[:, None] ** 2, ax, levels=[1, 2]),
+    "bars": lambda ax: plots.bars([1.0, 3.0], ax, names=["a", "b"]),
+    "course_map": plots.course_map,
     "scree": lambda ax: plots.scree([3.0, 1.0], [0.75, 1.0], ax),
     "mass_map": lambda ax: plots.mass_map(E, P_E, np.exp(E), P_E / np.exp(E), [0, 10, 20], ax),
     "graph": lambda ax: plots.graph({"a": (0, 0), "b": (1, 1)}, [("a", "b")], ax),
+    "molecule": lambda ax: plots.molecule(["C", "O"], [(0, 1, 1)], X[:2] / 3, ax),
+    "molecules": lambda ax: plots.molecules(2 * [(ETHANOLATE, X)], ax, columns=2, names=["a", "b"]),
 }
 
 
@@ -72,7 +81,8 @@ def test_returns_the_axes_it_was_given_and_makes_its_own_otherwise(name):
 
 
 def test_every_public_function_that_takes_axes_is_in_this_test():
-    assert {f.__name__ for f in functions() if f.__name__[0] != "_"} == set(CALLS) | {"show", "panels", "label", "dot"}
+    others = {"show", "panels", "label", "dot", "band"}
+    assert {f.__name__ for f in functions() if f.__name__[0] != "_"} == set(CALLS) | others
 
 
 def test_bodies_are_short():
@@ -192,6 +202,17 @@ def test_classes_with_long_names_have_markers_and_a_legend():
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["setosa", "versicolor", "virginica"]
 
 
+def test_shaded_points_get_lighter_with_the_value_and_have_a_named_scale():
+    ax = plots.shaded(X, [1.0, 3.0, 2.0], name="logP", limits=(0, 4))
+    drawn = ax.collections[0]
+    np.testing.assert_array_equal(drawn.get_offsets(), X[[0, 2, 1]])  # the highest value is drawn last, on top
+    np.testing.assert_array_equal(drawn.get_array(), [1, 2, 3])
+    assert drawn.get_clim() == (0, 4)
+    light = drawn.to_rgba([1.0, 2.0, 3.0])[:, :3] @ [0.2126, 0.7152, 0.0722]  # luminance: the order without colours
+    assert np.all(np.diff(light) > 0.1)
+    assert [a.get_ylabel() for a in ax.figure.axes if a is not ax] == ["logP"]
+
+
 def test_clouds_have_equal_scales_and_keep_their_window():
     ax = plots.cloud(X, name="data", hollow=True)
     np.testing.assert_array_equal(points(ax), X)
@@ -240,6 +261,16 @@ def test_curves_are_named_and_marked():
     assert ax.get_yscale() == "log" and [t.get_text() for t in ax.get_legend().get_texts()] == ["f"]
 
 
+def test_a_band_lies_between_its_two_ends():
+    ax = plots.curves([0, 1], {"f": [1, 2]}, xlabel="x", ylabel="y")
+    plots.band(ax, [0, 1], [0.5, 1], [1.5, 4], color=2, name="error")
+    (area,) = ax.collections
+    corners = {tuple(point) for point in area.get_paths()[0].vertices}
+    assert corners == {(0, 0.5), (1, 1), (0, 1.5), (1, 4)}
+    assert area.get_facecolor()[0, 3] == 0.25 and area.get_zorder() < ax.lines[0].get_zorder()
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["f", "error"]
+
+
 def test_scree_shows_variances_as_bars_and_fractions_as_a_line():
     ax = plots.scree([3.0, 1.0, 0.5], [0.6, 0.9, 1.0], marks={2: "90 %"})
     assert [bar.get_height() for bar in ax.patches] == [3, 1, 0.5]
@@ -284,6 +315,86 @@ def test_a_graph_draws_its_names_arrows_and_the_ways_of_the_gradient():
     ends = ax.transData.transform([places["c"], places["b"]])
     a, control, b = arrows[-1].arrow_patch.get_connectionstyle()(*ends).vertices  # a parabola, on paper
     np.testing.assert_allclose(cross, [(a + 2 * control + b) / 4], atol=0.1)  # pixels: the middle of the arrow
+
+
+def words_of(ax):
+    """[(number of outlines, colour, box)] of the letters; a box of white lies under each."""
+    shapes = [p for p in ax.patches if type(p).__name__ == "PathPatch"]
+    boxes = [p for p in ax.patches if type(p).__name__ == "Rectangle"]
+    assert len(shapes) == len(boxes) and all(to_hex(box.get_facecolor()) == "#ffffff" for box in boxes)
+    return [(to_hex(p.get_facecolor()), p.get_path().get_extents()) for p in shapes]
+
+
+def test_bars_stand_over_their_names_and_a_line_says_what_it_is():
+    ax = plots.bars([2.0, 0.5, 1.0], names=["a", "b", "c"], line=(0.7, "enough"))
+    assert [bar.get_height() for bar in ax.patches] == [2, 0.5, 1]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["a", "b", "c"]
+    assert set(ax.lines[0].get_ydata()) == {0.7} and [t.get_text() for t in ax.texts] == ["enough"]
+    assert [tick.get_text() for tick in plots.bars([1.0, 2.0]).get_xticklabels()] == ["1", "2"]
+
+
+def test_the_course_map_joins_every_model_with_its_tricks_and_nothing_else():
+    ax = plots.course_map()
+    place = {text.get_text().split("\n")[0]: text.get_position() for text in ax.texts}
+    assert set(place) == set(plots.TRICKS) | set(plots.MODELS)
+    drawn = {tuple(map(tuple, np.transpose(line.get_data()).tolist())) for line in ax.lines}
+    wanted = {(place[trick], place[model]) for model, (_, tricks) in plots.MODELS.items() for trick in tricks}
+    assert drawn == wanted and len(ax.lines) == len(wanted)
+    assert len({(line.get_color(), str(line.get_linestyle())) for line in ax.lines}) == len(plots.MODELS)
+
+
+def test_a_molecule_has_a_line_for_each_order_and_letters_for_all_but_carbon():
+    h = 3**0.5 / 2
+    X = np.array([[0.0, 0.0], [h, 0.5], [2 * h, 0.0], [h, 1.5], [3 * h, 0.5], [4 * h, 0]])
+    bonds = [(0, 1, 1), (1, 2, 2), (1, 3, 1), (2, 4, 1), (4, 5, 3)]
+    ax = plots.molecule(["C", "C", "C", "O", "C", "N"], bonds, X, hydrogens=[3, 0, 1, 1, 0, 0])
+    lines = np.array(ax.collections[0].get_segments())
+    assert len(lines) == sum(order for *_, order in bonds)
+    for i, j, order in bonds:  # as many lines run along each bond, near its middle
+        along = [line for line in lines if abs(np.linalg.det([line[1] - line[0], X[j] - X[i]])) < 1e-9]
+        near = [line for line in along if np.linalg.norm(line.mean(axis=0) - (X[i] + X[j]) / 2) < 0.2]
+        assert len(near) == order
+        inner = [0.76] if (i, j) == (1, 2) else [1] * (order - 1)  # between corners the second line is shorter
+        np.testing.assert_allclose(sorted(np.linalg.norm(b - a) for a, b in near), [*inner, 1])
+    (oxygen, box), (nitrogen, own) = words_of(ax)
+    assert (oxygen, nitrogen) == (plots.COLORS[3].lower(), plots.COLORS[0].lower())
+    assert box.x0 < X[3, 0] < box.x1 and box.width > 1.5 * own.width  # OH
+    np.testing.assert_allclose([(own.x0 + own.x1) / 2, (own.y0 + own.y1) / 2], X[5], atol=0.05)
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    assert left < min(X[:, 0]) and right > own.x1 and low < 0 and high > box.y1 and ax.get_aspect() == 1
+
+
+def test_hydrogens_stand_where_there_is_no_bond():
+    def middle(bonds, element="N", hydrogens=1):
+        X = np.array([[0.0, 0.0], *bonds])
+        rest = len(bonds) * ["C"]
+        drawn = plots.molecule([element, *rest], [(0, k + 1, 1) for k in range(len(bonds))], X, hydrogens=[
+            hydrogens, *(0 for _ in bonds)])  # fmt: skip
+        boxes = [box for _, box in words_of(drawn)]
+        return min(b.x0 for b in boxes), max(b.x1 for b in boxes), min(b.y0 for b in boxes), max(b.y1 for b in boxes)
+
+    left, right, low, high = middle([(-1, 0)])
+    assert right > 0.5 > -0.3 < left
+    left, right, low, high = middle([(1, 0)])
+    assert left < -0.5 and right < 0.3
+    left, right, low, high = middle([(-0.9, 0.4), (0.9, 0.4)])  # the letter is at the bottom of a zigzag
+    assert low < -0.6 and high < 0.4
+    left, right, low, high = middle([(-0.9, -0.4), (0.9, -0.4)])
+    assert high > 0.6 and low > -0.4
+    assert middle([], "O", 2)[0] < -0.5 and middle([], "N", 3)[1] > 0.5  # H2O and NH3
+
+
+def test_molecules_stand_in_rows_of_one_scale_with_their_names():
+    ax = plots.molecules(5 * [(ETHANOLATE, X)], columns=2, names="abcde")
+    lines = np.array(ax.collections[0].get_segments())
+    starts = np.array([np.array(c.get_segments())[0, 0] for c in ax.collections])
+    steps = starts - starts[0]
+    wide, high = np.ptp(X[:, 0]) + 1.6, np.ptp(X[:, 1]) + 2.2  # room for letters and names
+    np.testing.assert_allclose(lines.min(axis=(0, 1)) + lines.max(axis=(0, 1)), 0, atol=1e-9)  # the first is centred
+    np.testing.assert_allclose(steps, [[0, 0], [wide, 0], [0, -high], [wide, -high], [0, -2 * high]], atol=1e-9)
+    np.testing.assert_allclose(lines[:, 1] - lines[:, 0], [X[1] - X[0], X[2] - X[1]])
+    assert len(words_of(ax)) == 5
+    assert [t.get_text() for t in ax.texts] == list("abcde") and ax.figure.get_figheight() <= 9
 
 
 # -------------------- what leaves --------------------
