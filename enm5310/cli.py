@@ -5,6 +5,7 @@ Every error is one line that names the problem and the next step.  What a comman
 """
 
 import difflib
+import enum
 import os
 import sys
 from pathlib import Path
@@ -24,7 +25,18 @@ data = typer.Typer(invoke_without_command=True, help="What data are packaged, ca
 app.add_typer(data, name="data")
 
 
+class Target(enum.StrEnum):
+    """What `enm5310 export` can write."""
+
+    csv = "csv"
+    canvas = "canvas"
+    gradescope = "gradescope"
+    moodle = "moodle"
+
+
 WHAT = "Notebooks, folders, or parts such as 1 or 01_pca; when left out, all exercises of the course folder."
+FOLDER = "A folder of the course's source directory."
+REPLAY = "Show what this student's code was given, what it answered, and the verdict."
 SUBMITTED = "What students handed in.  [default: the course's submitted directory]"
 ID = "An exercise, such as 1.2 or covariance."
 
@@ -134,7 +146,7 @@ def release(what: Annotated[list[str] | None, typer.Argument(metavar="PART", hel
 
 @app.command()
 def grade(
-    assignment: Annotated[str, typer.Argument(metavar="ASSIGNMENT", help="A folder of the course's source directory.")],
+    assignment: Annotated[str | None, typer.Argument(metavar="ASSIGNMENT", help=FOLDER, show_default=False)] = None,
     submitted: Annotated[Path | None, typer.Option(metavar="DIR or ZIP", help=SUBMITTED)] = None,
     jobs: Annotated[int | None, typer.Option(min=1, metavar="N", help="At a time.  [default: all cores]")] = None,
     scheduler: Annotated[str | None, typer.Option(metavar="ADDR", help="Grade on a Dask cluster, tcp://...")] = None,
@@ -142,16 +154,67 @@ def grade(
     pattern: Annotated[str | None, typer.Option(metavar="RE", help=r"Of paths in DIR, with (?P<student>...).")] = None,
     student: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this one; may be repeated.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Grade also what has not changed since the last run.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which scores would change.")] = False,
+    because: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for the history of scores.")] = None,
+    history: Annotated[bool, typer.Option("--history", help="Show who changed which score, when and why.")] = False,
+    replay: Annotated[tuple[str, str] | None, typer.Option(metavar="STUDENT EXERCISE", help=REPLAY)] = None,
     unsafe: Annotated[bool, typer.Option("--unsafe", help="Run students' code here even without a sandbox.")] = False,
 ):
     """For instructors: grade a class in a sandbox, in any nbgrader course folder; scores go to nbgrader's gradebook."""
     _writable(json)
     from enm5310.grading import command
 
+    if replay:
+        return command.replay(*replay, assignment, unsafe)
+    if assignment is None:
+        raise Problem("Missing argument 'ASSIGNMENT': `enm5310 grade --help` says what there is")
+    if history:
+        return command.history(assignment, tuple(student or ()))
     asked = command.Asked(
-        assignment, submitted, jobs, scheduler, json and json.absolute(), pattern, unsafe, tuple(student or ()), fresh
-    )
+        assignment, submitted, jobs, scheduler, json and json.absolute(), pattern, unsafe, tuple(student or ()), fresh,
+        dry_run, because,
+    )  # fmt: skip
     return command.grade(asked)
+
+
+@app.command()
+def feedback(
+    assignment: Annotated[str, typer.Argument(metavar="ASSIGNMENT", help="One that `enm5310 grade` has graded.")],
+    student: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this one; may be repeated.")] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write what was done to this file, too.")] = None,
+):
+    """For instructors: one page per student with scores, what was tested, mistakes by name; for nbgrader to release."""
+    _writable(json)
+    from enm5310.grading import feedback
+
+    return feedback.feedback(feedback.Asked(assignment, tuple(student or ()), json and json.absolute()))
+
+
+@app.command()
+def report(
+    assignment: Annotated[str, typer.Argument(metavar="ASSIGNMENT", help="One that `enm5310 grade` has graded.")],
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="The page.  [default: below .grading/]")] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the numbers to this file, too.")] = None,
+):
+    """For instructors: one page on a graded class: frequent mistakes, scores, what to look at, what waits for you."""
+    _writable(json)
+    from enm5310.grading import class_report
+
+    return class_report.report(class_report.Asked(assignment, output and output.absolute(), json and json.absolute()))
+
+
+@app.command()
+def export(
+    assignment: Annotated[str, typer.Argument(metavar="ASSIGNMENT", help="One that `enm5310 grade` has graded.")],
+    to: Annotated[Target, typer.Option(help="The system that will import the file; csv is for spreadsheets.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="[default: ASSIGNMENT-canvas.csv or so]")] = None,
+):
+    """For instructors: the gradebook's final scores as a file for Canvas, Gradescope, Moodle or a spreadsheet."""
+    if out is not None:
+        _writable(out, "--out")
+    from enm5310.grading import exports
+
+    return exports.export(assignment, to.value, out)
 
 
 @data.callback()
@@ -215,14 +278,15 @@ def _exercise(id):
     return known[id]
 
 
-def _writable(json):
-    """Finds out before the work whether the verdicts can be written, and guards notebooks against a slip."""
-    if json is None:
+def _writable(path, option="--json"):
+    """Finds out before the work whether the results can be written, and guards notebooks against a slip."""
+    if path is None:
         return
-    if json.suffix == ".ipynb":
-        raise Problem(f"--json {json} would overwrite a notebook: name another file, such as verdicts.json")
-    if json.is_dir() or not json.absolute().parent.is_dir() or not os.access(json.absolute().parent, os.W_OK):
-        raise Problem(f"--json {json} cannot be written there: name a file in a folder that exists")
+    if path.suffix == ".ipynb":
+        example = "verdicts.json" if option == "--json" else "scores.csv"
+        raise Problem(f"{option} {path} would overwrite a notebook: name another file, such as {example}")
+    if path.is_dir() or not path.absolute().parent.is_dir() or not os.access(path.absolute().parent, os.W_OK):
+        raise Problem(f"{option} {path} cannot be written there: name a file in a folder that exists")
 
 
 def _tell(notes):
@@ -243,7 +307,7 @@ def main():
     except Problem as why:
         code = _failed(str(why))
     except UsageError as why:
-        code = _failed(f"{why.format_message().rstrip('.')} (`enm5310 --help` lists what there is)")
+        code = _failed(f"{' '.join(why.format_message().split()).rstrip('.')} (`enm5310 --help` lists what there is)")
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except OSError as why:  # a full disk, a folder that vanished: none of it is worth a traceback
