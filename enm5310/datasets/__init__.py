@@ -11,11 +11,13 @@ from .download import get_data_home
 from .fontsource import fetch_fonts
 from .mnist import FASHION_MNIST, MNIST, fetch_fashion_mnist, fetch_mnist
 from .molecules import fetch_zinc250k, load_molecules
+from .options import load_option_chain
 from .packaged import LICENCES, load_demand, load_digits, load_font_axes, load_glyphs, load_iris, packaged_file
 
 __all__ = [
     "Entry", "available", "fetch", "fetch_fashion_mnist", "fetch_fonts", "fetch_mnist", "fetch_zinc250k",
     "get_data_home", "load_demand", "load_digits", "load_font_axes", "load_glyphs", "load_iris", "load_molecules",
+    "load_option_chain",
 ]  # fmt: skip
 
 _LOADERS = {

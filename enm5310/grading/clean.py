@@ -155,7 +155,8 @@ def _cleaner():
     except ImportError:
         return None
     spans = {"colspan", "rowspan"}
-    return nh3.Cleaner(tags={*HARMLESS, *TABLES}, attributes={"td": spans, "th": spans}, url_schemes=set())
+    attributes = {"*": set(), "td": spans, "th": spans}  # nh3 alone lets title and lang through
+    return nh3.Cleaner(tags={*HARMLESS, *TABLES}, attributes=attributes, url_schemes=set())
 
 
 # -------------------- Markdown --------------------
