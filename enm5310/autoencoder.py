@@ -12,7 +12,7 @@ from typing import NamedTuple
 import autograd.numpy as np
 from autograd import value_and_grad
 
-from enm5310 import nets, optimize, training
+from enm5310 import backend, nets, optimize, training
 
 # The encoders of Hinton & Salakhutdinov (2006): pixels or word counts first, code last; the decoder mirrors them.
 HINTON_SIZES = {
@@ -107,24 +107,29 @@ def loss(params, X, activation=nets.sigmoid, output=nets.identity):
 
 def fit(
     params, X, rng, epochs=100, size=100, lr=1e-3, activation=nets.sigmoid, output=nets.identity, callback=None,
-    held_out=None, patience=None, checkpoint=None,
+    held_out=None, patience=None, checkpoint=None, device="cpu",
 ):  # fmt: skip
     """Minimise `loss` on the rows of X (n, p) from params = (encoder, decoder), by Adam on minibatches; the Run.
 
     The networks' dtype is kept, whatever X has.  callback(t, params, value) may stop the run by returning True.
     held_out: rows like those of X; return the parameters of the epoch with the lowest `loss` on them, and stop after
     `patience` epochs without a lower one.  checkpoint: a file from which an interrupted run goes on exactly.
+    device="gpu" trains there, in the same order; a callback then gets the parameters as they lie there.
     Raises ValueError when X is not a finite matrix or the objective diverges.
     """
     dtype = np.result_type(*nets.leaves(params))
     X = _checked(X).astype(dtype, copy=False)
     held_out = held_out if held_out is None else _checked(held_out).astype(dtype, copy=False)
-    return training.fit(
-        lambda params, i, t: value_and_grad(loss)(params, X[i], activation, output),
-        params, len(X), rng, epochs, size, lr, callback,
-        None if held_out is None else lambda params: float(loss(params, held_out, activation, output)),
-        patience, checkpoint,
-    )  # fmt: skip
+
+    def run(params, X, held_out):
+        return training.fit(
+            lambda params, i, t: value_and_grad(loss)(params, X[backend.beside(i, X)], activation, output),
+            params, len(X), rng, epochs, size, lr, callback,
+            None if held_out is None else lambda params: float(loss(params, held_out, activation, output)),
+            patience, checkpoint,
+        )  # fmt: skip
+
+    return backend.run(device, rng, run, params, X, held_out)
 
 
 # -------------------- pretraining --------------------

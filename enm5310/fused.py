@@ -9,6 +9,7 @@ import numpy as onp
 from autograd.extend import defjvp, defvjp, primitive
 from autograd.numpy.numpy_vjps import unbroadcast_f  # sums over the axes that an argument was repeated along
 
+from enm5310.backend import on_device
 from enm5310.distributions import _in_unit_interval, _same_features, sigmoid
 
 # -------------------- a layer: X W + b --------------------
@@ -50,7 +51,8 @@ def log_bernoulli(x, logits):
 
 @primitive
 def _log_bernoulli(x, logits):
-    a = np.asarray(np.abs(logits))
+    a = np.abs(logits)
+    a = onp.asarray(a) if isinstance(a, onp.generic) else a  # a number cannot be filled in place
     np.log1p(np.exp(np.negative(a, out=a), out=a), out=a)  # softplus(l) = max(l, 0) + log(1 + e^-|l|)
     a += np.maximum(logits, 0)
     return np.sum(x * logits - a, axis=-1)
@@ -72,13 +74,13 @@ def log_bernoulli_and_slope(x, logits):
     """log_bernoulli and its derivative x_j - s(l_j), (n,) and (n, p) for x and logits (n, p), from one t = tanh(l / 2).
 
     s(l) = (1 + t) / 2 and softplus(l) = max(l, 0) - log s(|l|): right to the rounding of 1, so far below 1 not to all
-    digits.  NumPy arrays only.
+    digits.
     """
     _same_features(x, logits)
     _in_unit_interval(x)
     n, p = logits.shape
-    values, slopes = onp.empty(n, logits.dtype), onp.empty((n, p), logits.dtype)
-    rows = max(1, 2**15 // max(1, p))  # at a time, so that what they need stays in the cache
+    values, slopes = onp.empty_like(logits, shape=(n,)), onp.empty_like(logits, order="C")
+    rows = max(1, n if on_device(logits) else 2**15 // max(1, p))  # at a time: what they need stays in the cache
     for i in range(0, n, rows):
         xi, l, t = x[i : i + rows], logits[i : i + rows], slopes[i : i + rows]
         onp.tanh(onp.multiply(l, 0.5, out=t), out=t)

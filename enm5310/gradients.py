@@ -107,7 +107,8 @@ def finite_differences(f, g, theta, eps, h, eps_minus=None):
     """
     S, eps_minus = len(eps), eps if eps_minus is None else eps_minus
     theta = _copies(theta, S)
-    sides = [(f(g(eps, theta + e)), f(g(eps_minus, theta - e))) for e in h * np.eye(theta.shape[1], dtype=theta.dtype)]
+    steps = h * np.diag(np.ones_like(theta[0]))  # h e_1, h e_2, ... where theta lies
+    sides = [(f(g(eps, theta + e)), f(g(eps_minus, theta - e))) for e in steps]
     return np.stack([_one_each(up - down, S) for up, down in sides], axis=1) / (2 * h)
 
 
@@ -255,7 +256,7 @@ def _in_pieces(rows, *arrays):
         return first
     if isbox(first):  # autograd is looking: no filling in place
         return np.concatenate([first, *pieces])
-    out = np.empty((first.shape[1], S), first.dtype).T  # each column in one piece of memory
+    out = np.empty_like(first, shape=(first.shape[1], S), order="C").T  # each column in one piece of memory
     for i, piece in zip(range(0, S, PIECE), chain([first], pieces), strict=True):
         out[i : i + PIECE] = piece
     return out

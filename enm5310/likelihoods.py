@@ -32,7 +32,9 @@ def gaussian(sigma=1.0):
         raise ValueError(f"sigma is {sigma}; at 0 the density is infinite on a point, so give a positive scale")
     sigma = float(sigma)  # a NumPy scalar would turn float32 into float64
     return Likelihood(
-        lambda x, output: distributions.log_gaussian(x, output, np.full(np.shape(x)[-1], 2 * log(sigma), output.dtype)),
+        lambda x, output: distributions.log_gaussian(
+            x, output, np.full_like(output, 2 * log(sigma), shape=np.shape(x)[-1:])
+        ),
         lambda x, output: (x - output) / sigma**2,
         lambda output: output,
         lambda output, noise: output + sigma * noise,
@@ -42,7 +44,7 @@ def gaussian(sigma=1.0):
 def _draw_continuous_bernoulli(l, u):
     # solves F(x) = (e^(l x) - 1) / (e^l - 1) = u, for -|l| so that nothing overflows: 1 - x has logit -l
     t, u = -np.abs(l), np.where(l > 0, 1 - u, u)
-    u = np.minimum(u, 1 - np.finfo(u.dtype).epsneg)
+    u = np.minimum(u, 1 - float(np.finfo(u.dtype).epsneg))
     x = np.where(t == 0, u, np.log1p(u * np.expm1(t)) / np.where(t == 0, 1, t))
     return np.where(l > 0, 1 - x, x)
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import autograd.numpy as np
 import numpy as onp
 
+from enm5310 import backend
 from enm5310.nets import tree_map
 
 
@@ -61,7 +62,7 @@ def adam_in_place(params, gradient, state=None, lr=1e-3, beta1=0.9, beta2=0.999,
 
     A mean is a sum over its weights, m_hat = m / w1 with w1 = 1 + beta1 + ... + beta1^(t-1), so keeping sums saves two
     passes, and the constants leave the arrays: theta <- theta - (lr sqrt(w2) / w1) m / (sqrt(v) + eps sqrt(w2)).
-    For training with networks of 10^5 numbers and more; a negative lr goes uphill.  NumPy arrays only.
+    For training with networks of 10^5 numbers and more; a negative lr goes uphill.
     """
     m, v, t = state or Sums(_zeros(params, gradient), _zeros(params, gradient), 0)
     t = t + 1
@@ -69,11 +70,12 @@ def adam_in_place(params, gradient, state=None, lr=1e-3, beta1=0.9, beta2=0.999,
     length, floor = lr * w2**0.5 / w1, eps * w2**0.5
 
     def step(theta, g, m, v):
-        new = onp.empty(onp.shape(theta), m.dtype)
-        spare = onp.empty(min(BLOCK, new.size), m.dtype)
+        new = onp.empty_like(m)
+        block = max(1, m.size) if backend.on_device(m) else BLOCK  # a device has no use for pieces
+        spare = onp.empty_like(m, shape=(min(block, new.size),))
         whole = [onp.ravel(a) for a in (theta, g, m, v, new)]  # m, v and new lie in one piece: no copies of them
-        for i in range(0, new.size, BLOCK):
-            a, g, m, v, out = (x[i : i + BLOCK] for x in whole)
+        for i in range(0, new.size, block):
+            a, g, m, v, out = (x[i : i + block] for x in whole)
             d = spare[: len(g)]
             m *= beta1
             m += g
@@ -124,7 +126,8 @@ def train(value_and_gradient, params, batches, update=adam_in_place, callback=No
     step t = 0, 1, ...; batches is any iterable, `epochs` for instance; lr is a number or a function of t.
     callback(t, params, value) is called before each update and stops the run by returning True.  KeyboardInterrupt
     (the stop button) ends it too: either way you get what has been learned.
-    Raises ValueError when the objective is not finite: everything after would be NaN.
+    Raises ValueError when the objective is not finite: everything after would be NaN.  On a device this is seen at
+    the end, or at the step itself when there is a callback: to read a number stops the queue.
     """
     return train_on(value_and_gradient, params, batches, update, callback, lr)[0]
 
@@ -136,14 +139,17 @@ def train_on(value_and_gradient, params, batches, update, callback, lr, state=No
         for t, batch in enumerate(batches, start):
             with np.errstate(over="ignore", invalid="ignore"):  # it ends below, in an error that names the step
                 value, gradient = value_and_gradient(params, batch, t)
-            values.append(finite(value, t))
+            values.append(value if callback is None and backend.on_device(value) else finite(value, t))
             if callback is not None and callback(t, params, values[-1]):
                 stopped = True
                 break
             params, state = update(params, gradient, state, float(lr(t) if callable(lr) else lr))
     except KeyboardInterrupt:
         stopped = True
-    return Run(params, np.array(values), stopped), state
+    values = backend.read(values)
+    for t in np.flatnonzero(~np.isfinite(values))[:1]:  # the first of what stayed on a device
+        finite(values[t], start + t)
+    return Run(params, values, stopped), state
 
 
 class Average:
@@ -180,6 +186,7 @@ def warm_up(steps, beta=1.0):
 
 def finite(value, t):
     """The value as a float; ValueError, with the step, when it is NaN or infinite."""
+    value = float(value)
     if not np.isfinite(value):
         raise ValueError(f"the objective is {value} at step {t}; lower the learning rate, or look for NaN in the data")
-    return float(value)
+    return value

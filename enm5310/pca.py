@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
-import autograd.numpy as np  # plain NumPy on NumPy arrays; differentiable
+import autograd.numpy as np  # plain NumPy on NumPy arrays; differentiable; follows CuPy arrays to the GPU
+
+from enm5310 import backend
 
 
 class PCA(NamedTuple):
@@ -19,7 +21,7 @@ def covariance(X):
     return X.T @ X / len(X)  # the slide divides by n, not n - 1
 
 
-def fit(X, k=None, method="eig", rng=None):
+def fit(X, k=None, method="eig", rng=None, device="cpu"):
     """C = U diag(sigma^2) U^T: the k leading principal components of the rows of X, shape (n, p).
 
     k=None keeps all min(n, p).  The three methods give the same components, each column up to its sign:
@@ -28,10 +30,18 @@ def fit(X, k=None, method="eig", rng=None):
     For large data (pca_large): "stream" is "eig" without a copy of X, so X may be a memory map; "randomised" never
     forms C and needs rng, a numpy.random.Generator; "auto" takes the cheapest by pca_large.plan, "randomised" only
     when given rng.  The default is the slide's.
+    device="gpu": "eig", "stream" and "auto" send X through the GPU in batches and need it whole nowhere; the other
+    methods copy X there.  A device array X stays where it is, and so do its components.
     Raises ValueError when X is not a finite (n, p) matrix or k is outside 0..min(n, p).  Source: slides 2-3.
     """
-    if method not in _METHODS:
+    if device != "cpu" and method in ("eig", "stream", "auto") and not backend.on_device(X):
         from enm5310 import pca_large  # which imports this module
+
+        return pca_large.fit_stream([X], k, rng, device)
+    if device != "cpu" and not backend.on_device(X):
+        return backend.run(device, rng, lambda X: fit(X, k, method, rng), X)
+    if method not in _METHODS:
+        from enm5310 import pca_large
 
         return pca_large.fit(X, k, method, rng)
     k = _checked(X, k)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from enm5310 import pca
+from enm5310 import backend, pca
 from enm5310.pca import PCA, _checked
 
 ROWS = 4096  # rows per product X^T X: enough to hide adding a p x p matrix, few enough to stay in the cache
@@ -45,7 +45,7 @@ def plan(n, p, k=None, dtype=np.float64, methods=("eig", "stream", "svd", "gram"
     return Plan(next(iter(costs)), costs, _why(costs, n, p, k))
 
 
-def fit_stream(batches, k=None, rng=None):
+def fit_stream(batches, k=None, rng=None, device="cpu"):
     """C = (1/n) sum_i (x_i - mean)(x_i - mean)^T over all rows of an iterable of (m, p) arrays, read once, then U.
 
     Memory is O(p^2 + 4096 p) whatever the number of rows, and how rows are cut into batches changes nothing.
@@ -53,10 +53,20 @@ def fit_stream(batches, k=None, rng=None):
     many rows and however large the mean, C is right to about 1e-6 of its largest variance.  U returns to float32.
     Given rng, a numpy.random.Generator, few components are taken from C by the random basis of fit_randomised, to
     1e-6 rad, in about half the time of all p eigenvectors when p = 784.
+    device="gpu": 4096 rows at a time are copied there; C and its eigenvectors are made there.
     Raises ValueError when there is no row, batches differ in features or type, a number is not finite, or k is outside
     0..min(n, p); TypeError for what is not real numbers.  Source: Chan, Golub & LeVeque (1983).
     """
-    n, mean, S, dtype = _moments(_blocks(batches, ROWS))
+    return backend.run(device, rng, lambda where: _fit_stream(batches, k, rng, where), np.empty(0))
+
+
+def _fit_stream(batches, k, rng, where):  # on the device where an (empty) array lies
+    try:
+        n, mean, S, dtype = _moments(backend.beside(x, where) for x in _blocks(batches, ROWS))
+    except MemoryError as full:
+        if backend.on_device(where) and iter(batches) is batches:  # half of them are gone
+            raise RuntimeError(f"{full}: give a list of batches, which can be read again, or device='cpu'") from full
+        raise
     p = len(mean)
     k = min(n, p) if k is None else k
     if not 0 <= k <= min(n, p):
@@ -77,7 +87,7 @@ def fit_randomised(X, k, rng, tol=1e-4, powers=20):
     """
     k, mean = _checked(X, k), np.mean(X, axis=0)
     X = X - mean
-    start = rng.normal(size=(X.shape[1], _width(k))).astype(X.dtype)
+    start = backend.beside(rng.normal(size=(X.shape[1], _width(k))).astype(X.dtype), X)
     U, variances = _leading(lambda q: _covariance_times(X, q), start, min(X.shape), k, tol, powers)
     return PCA(mean, U.astype(mean.dtype), np.maximum(variances, 0).astype(mean.dtype))
 
@@ -124,15 +134,16 @@ def _moments(blocks):
     for x in blocks:
         m, p = x.shape
         if n == 0:  # no later block is larger
-            mean, S = np.zeros(p), np.zeros((p, p))
-            D, DtD = np.empty((m + 1, p), x.dtype), np.empty((p, p), x.dtype)
+            mean, S = (np.zeros_like(x, np.float64, "C", shape=shape) for shape in ((p,), (p, p)))
+            D, DtD = (np.empty_like(x, order="C", shape=shape) for shape in ((m + 1, p), (p, p)))
         d, shift = D[: m + 1], _mean(x, n)
         np.subtract(x, shift, out=d[:m])
-        rest = np.sum(d[:m], axis=0) / np.float64(m)  # what the rounding of shift left of the mean
+        rest = np.sum(d[:m], axis=0).astype(np.float64) / m  # what the rounding of shift left of the mean
         step = shift + rest - mean
         d[m] = math.sqrt(n * m / (n + m)) * step  # S_new = S + D^T D + nm/(n + m) step step^T: one row more
         S += np.matmul(d.T, d, out=DtD)
-        if np.any(m * rest**2 > 0.1 * np.finfo(x.dtype).eps * np.diag(DtD)):  # |mean| is far larger than the spread
+        tiny = 0.1 * float(np.finfo(x.dtype).eps)
+        if np.any(m * rest**2 > tiny * np.diag(DtD)):  # |mean| is far larger than the spread
             S -= m * np.outer(rest, rest)
         mean += m / (n + m) * step
         n += m
@@ -146,7 +157,7 @@ def _mean(x, start):
         mean = np.mean(x, axis=0)
     if not np.all(np.isfinite(mean)):
         bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
-        where = f"row {start + bad[0]}" if len(bad) else f"the sum of rows {start} to {start + len(x) - 1}"
+        where = f"row {start + int(bad[0])}" if len(bad) else f"the sum of rows {start} to {start + len(x) - 1}"
         raise ValueError(f"{where} contains NaN or infinity; drop or impute those rows first")
     return mean
 
@@ -190,7 +201,7 @@ def _eigenvectors(C, k, rng):
     """The k leading eigenvectors and eigenvalues of C: by a random basis where it is faster and can tell them apart."""
     if rng is not None and 20 * k < len(C):
         try:
-            start = rng.normal(size=(len(C), k // 2 + 5))
+            start = backend.beside(rng.normal(size=(len(C), k // 2 + 5)), C)
             return _leading(lambda q: C @ q, start, len(C), k, tol=1e-6, powers=20, every=2)
         except ArithmeticError:
             pass  # close eigenvalues do not disturb eigh
@@ -201,7 +212,7 @@ def _eigenvectors(C, k, rng):
 def _leading(C_times, start, size, k, tol, powers, every=1):
     """The k leading eigenvectors and eigenvalues of C from the span of start, C start, C^2 start, ..., to tol rad."""
     q, angle = start, np.inf
-    Q = CQ = np.empty((len(q), 0))
+    Q = CQ = q[:, :0].astype(np.float64)
     for power in range(powers):
         if Q.shape[1] + q.shape[1] > size:  # the whole space: nothing is saved any more
             break
@@ -241,5 +252,5 @@ def _rayleigh_ritz(Q, CQ, k):
 
 def _angle(variances, residual, k):
     """sin(angle) <= |C u_j - sigma_j^2 u_j| / (sigma_j^2 - sigma_{k+1}^2), summed over j <= k in squares."""
-    gap = variances[:k] - variances[k] if len(variances) > k else np.zeros(k)
+    gap = variances[:k] - variances[k] if len(variances) > k else 0 * variances[:k]
     return np.inf if np.any(gap <= 0) else np.linalg.norm(np.linalg.norm(residual, axis=0) / gap)

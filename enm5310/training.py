@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from enm5310 import nets, optimize
+from enm5310 import backend, nets, optimize
 from enm5310.optimize import Run, Sums, adam_in_place
 
 
@@ -77,7 +77,7 @@ def _is_over(losses, patience):
 def save(file, state, rng):
     """Write the State and the generator's as .npz, whole or not at all: a crash leaves the file that was there."""
     trees = {"params": state.params, "m": state.sums.m, "v": state.sums.v, "best": state.best}
-    arrays = {f"{name}{i}": a for name, tree in trees.items() for i, a in enumerate(nets.leaves(tree))}
+    arrays = {f"{name}{i}": a for name, tree in trees.items() for i, a in enumerate(nets.leaves(backend.to_host(tree)))}
     generator = json.dumps(rng.bit_generator.state, default=lambda a: {"array": a.tolist(), "dtype": a.dtype.name})
     half = Path(f"{file}.part")
     with open(half, "wb") as out:  # given a name, np.savez would add .npz to it
@@ -86,7 +86,7 @@ def save(file, state, rng):
 
 
 def load(file, params, rng):
-    """The State in a file that `save` wrote, nested like params; rng is set to the generator's state in it.
+    """The State in a file that `save` wrote, nested like params and where they lie; rng is set as it was.
 
     Raises ValueError when the file holds other parameters, or the generator is of another kind.
     """
@@ -103,7 +103,7 @@ def _nested(data, name, params, file):
     if [(a.shape, a.dtype) for a in stored] != wanted:
         raise ValueError(f"{file} is of other parameters than those to train; delete it, or give another file")
     arrays = iter(stored)
-    return nets.tree_map(lambda a: next(arrays), params)
+    return nets.tree_map(lambda a: backend.beside(next(arrays), a), params)
 
 
 def _array(entry):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import autograd.numpy as np
 from autograd import grad
 
-from enm5310 import nets, training
+from enm5310 import backend, nets, training
 from enm5310.distributions import log_gaussian
 from enm5310.fused import kl_standard_normal
 from enm5310.likelihoods import Likelihood, bernoulli, continuous_bernoulli, gaussian, likelihood_named
@@ -164,7 +164,7 @@ def by_hand(params, X, eps, likelihood="bernoulli", beta=1.0, activation=tanh):
 
 def fit(
     params, X, rng, epochs=100, size=100, lr=1e-3, likelihood="bernoulli", beta=1.0, activation=tanh,
-    route=by_hand, dynamic=False, callback=None, held_out=None, patience=None, checkpoint=None,
+    route=by_hand, dynamic=False, callback=None, held_out=None, patience=None, checkpoint=None, device="cpu",
 ):  # fmt: skip
     """Maximise the average `elbo` over the rows of X (n, p) from params, by Adam on minibatches; a Run of ELBOs.
 
@@ -172,18 +172,34 @@ def fit(
     the grey levels of X at each visit.  callback(t, params, elbo) may stop the run by returning True, so may Ctrl-C.
     held_out = (X, eps), eps as for `elbo`: return the parameters of the epoch whose average ELBO on these rows is the
     highest, and stop after `patience` epochs without a higher one.  checkpoint: a file from which an interrupted run
-    goes on exactly (see `training.fit`).  The networks' dtype is kept, whatever X has.
+    goes on exactly (see `training.fit`).  The networks' dtype is kept, whatever X has.  device="gpu" trains there, with
+    the same noise and in the same order; a callback then gets the parameters as they lie there (`backend.to_host`).
     Raises ValueError when X is not a finite matrix or the ELBO diverges.
     """
     if np.ndim(X) != 2 or 0 in np.shape(X) or not np.all(np.isfinite(X)):
         raise ValueError(f"X has shape {np.shape(X)}; want a finite matrix (n, p) with at least one row and no NaN")
     if dynamic and not (np.min(X) >= 0 and np.max(X) <= 1):
         raise ValueError(f"X runs from {np.min(X)} to {np.max(X)}; a pixel to draw is a probability: scale to [0, 1]")
+    return backend.run(
+        device, rng,
+        lambda params, X, held_out: _fit(
+            params, X, rng, epochs, size, lr, likelihood, beta, activation, route, dynamic, callback, held_out,
+            patience, checkpoint,
+        ),
+        params, X, held_out,
+    )  # fmt: skip
+
+
+def _fit(
+    params, X, rng, epochs, size, lr, likelihood, beta, activation, route, dynamic, callback, held_out, patience,
+    checkpoint,
+):  # fmt: skip
     dtype, k = params[1][0][0].dtype, len(params[1][0][0])
 
     def value_and_gradient(params, i, t):
-        x = draw_pixels(X[i], rng) if dynamic else X[i]
-        eps = rng.standard_normal((len(i), k), dtype)  # fresh noise for every sample and step
+        x = X[backend.beside(i, X)]
+        x = draw_pixels(x, rng) if dynamic else x
+        eps = backend.beside(rng.standard_normal((len(i), k), dtype), x)  # fresh noise for every sample and step
         weight = float(beta(t) if callable(beta) else beta)
         now, gradient = route(params, x.astype(dtype, copy=False), eps, likelihood, weight, activation)
         return -np.mean(now.elbo), gradient
@@ -201,7 +217,8 @@ def fit(
 
 def draw_pixels(grey, rng):
     """x_j = 1 with probability grey_j in [0, 1], else 0, shape and type of grey: exact at 0 and 1, to 2^-16 between."""
-    return (rng.integers(0, 2**16, np.shape(grey), np.uint16) < grey * 2**16).astype(grey.dtype)
+    noise = backend.beside(rng.integers(0, 2**16, np.shape(grey), np.uint16), grey)
+    return (noise < grey * 2**16).astype(grey.dtype)
 
 
 def free_bits(mean, logvar, floor):

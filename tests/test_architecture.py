@@ -64,7 +64,7 @@ def test_figures_data_and_checks_import_no_mathematics(path):
 def test_only_plots_imports_matplotlib_and_only_backend_names_cupy(path):
     tops = {name.split(".")[0] for name in imports(path)}
     assert "matplotlib" not in tops or part(path) in {"plots", "doctor"}, "pictures belong to plots.py"
-    assert "cupy" not in tops or part(path) in {"backend", "doctor"}
+    assert "cupy" not in tops or part(path) == "backend"
     pictures = part(path) in {"glyphs", "plots"} or by_name(path) == "grading/pictures.py"
     assert "PIL" not in tops or pictures, "pictures of letters belong to glyphs.py, students' to grading/pictures.py"
     assert not tops & {"scipy", "sklearn", "torch"}, "oracles of the tests, not of the library"
