@@ -4,12 +4,11 @@ Data are small (n = 3 exposes n - 1), never square (n != p and k < p expose tran
 exposes a forgotten mean).
 """
 
-import functools
-import importlib.resources
 import os
 
 import numpy as np
 
+from enm5310.checks import networks
 from enm5310.checks.answers import Wrong, close
 from enm5310.checks.engine import exercise
 from enm5310.checks.ladder import Note
@@ -735,14 +734,6 @@ ppca_loglik.mistake("The factor -1/2 in front of everything is missing.")(
 # -------------------- 1.10 --------------------
 
 
-@functools.cache
-def _digits():
-    """The packaged 8 x 8 digits, divided by 16: shape (1797, 64)."""
-    with importlib.resources.as_file(importlib.resources.files("enm5310.datasets") / "digits.npz") as path:
-        with np.load(path) as arrays:
-            return arrays["images"].reshape(-1, 64) / 16.0
-
-
 @exercise(
     "1.10", of="pca_errors", slide=3, title="Project: the PCA number of Hinton & Salakhutdinov",
     parts={"training error": 2, "test error": 3},
@@ -753,7 +744,7 @@ def _digits():
     ],
 )  # fmt: skip
 def pca_errors(t):
-    X = _digits()
+    X = networks.digits()
     for n, m, k in [(220, 60, 10), (150, 40, 30)]:
         rows = t.rng.permutation(len(X))
         X_train, X_test = X[rows[:n]], X[rows[n : n + m]]
@@ -833,7 +824,7 @@ def paper_number(pca_errors):
         X, cut, known, name = datasets.fetch_mnist(download_if_missing=False).data / 255, 60_000, MNIST_ERRORS, "MNIST"
         note = "Hinton & Salakhutdinov print 13.87."
     except OSError:
-        X, cut, known, name = _digits(), 1347, DIGITS_ERRORS, "8 x 8 digits"
+        X, cut, known, name = networks.digits(), 1347, DIGITS_ERRORS, "8 x 8 digits"
         note = "With MNIST in the cache (`enm5310 data fetch mnist`) this cell runs on the data of the paper."
     try:
         train, test = (float(error) for error in pca_errors(X[:cut], X[cut:], 30))

@@ -5,70 +5,15 @@ train (2.4, 2.5) return such lists, and the check applies them itself: what a st
 evidence.  Sizes are never square (p, k, n all differ), so that no transposition goes unseen.
 """
 
-import functools
-import importlib.resources
 from itertools import pairwise
 
 import autograd.numpy
 import numpy as np
 from autograd import grad
 
+from enm5310.checks import networks
 from enm5310.checks.answers import Wrong, close, fit
 from enm5310.checks.engine import exercise
-
-ACTIVATIONS = {
-    "tanh": np.tanh,
-    "relu": lambda a: np.maximum(a, 0),
-    "logistic": lambda a: 0.5 * (1 + np.tanh(a / 2)),  # 1 / (1 + e^-a), without overflow
-}
-
-
-def _apply(layers, X, activation="tanh"):
-    """What the network gives for the rows of X: the activation after every layer but the last."""
-    for i, (W, b) in enumerate(layers):
-        X = X @ W + b
-        X = X if i == len(layers) - 1 else ACTIVATIONS[activation](X)
-    return X
-
-
-def _random_layers(rng, widths):
-    """Layers with weights of size 1 / sqrt(inputs) and biases that cannot be overlooked."""
-    return [(rng.normal(size=(m, n)) / np.sqrt(m), rng.normal(size=n)) for m, n in pairwise(widths)]
-
-
-def _layers(p, k):
-    """A form for ``like``: layers (W, b) from p numbers to k, through any number of hidden layers of any width."""
-
-    def fitted(out):
-        count = max(1, len(out)) if isinstance(out, (list, tuple)) else 1
-        layers = fit(out, {f"layer {i + 1}": {"W": (None, None), "b": (None,)} for i in range(count)})
-        widths = [p, *(len(b) for _, b in layers)]
-        for i, (W, _) in enumerate(layers, 1):
-            if W.shape != (widths[i - 1], widths[i]):
-                raise Wrong(f"as layer {i} W of shape {W.shape} and b of shape ({widths[i]},); expected W of shape "
-                            f"({widths[i - 1]}, {widths[i]}), from {widths[i - 1]} units to {widths[i]}")  # fmt: skip
-        if widths[-1] != k:
-            raise Wrong(f"layers that end with {widths[-1]} units; expected {k}")
-        return layers
-
-    return fitted
-
-
-def _finite(*arrays):
-    """Raises Wrong for a network whose weights are finite, and so large that what it computes is not."""
-    if not all(np.all(np.isfinite(a)) for a in arrays):
-        raise Wrong("your network's numbers overflow: its weights grew without bound; make the steps smaller")
-
-
-def _trained(t, words, name, *args, like):
-    """What the student's training returns, or None when it returns nothing usable: then all parts in ``words`` fail."""
-    try:
-        return t(name, *args, like=like)
-    except Wrong as why:
-        for part in words:
-            with t.part(part):
-                raise why
-
 
 # -------------------- 2.1 --------------------
 
@@ -99,18 +44,8 @@ def mlp(t):
         with t.part(INIT): _expect_initial(t, widths, seed)
     with t.part(INIT): t("mlp_init", [4], int(t.rng.integers(10**6)), like=[])  # one width, no layer
     for n, widths in [(5, [3, 4, 2]), (1, [4, 6, 3, 2]), (7, [2, 3]), (3, [4])]:
-        layers, X = _random_layers(t.rng, widths), t.rng.normal(size=(n, widths[0]))
-        with t.part(APPLY): close(t("mlp_apply", layers, X, like=(n, widths[-1])), _row_by_row(layers, X))
-
-
-def _row_by_row(layers, X):
-    """The network on one sample at a time, as the slide's column vectors have it: h = tanh(W' x + b)."""
-    rows = []
-    for h in X:
-        for i, (W, b) in enumerate(layers, 1):
-            h = W.T @ h + b if i == len(layers) else np.tanh(W.T @ h + b)
-        rows.append(h)
-    return np.array(rows)
+        layers, X = networks.random_layers(t.rng, widths), t.rng.normal(size=(n, widths[0]))
+        with t.part(APPLY): close(t("mlp_apply", layers, X, like=(n, widths[-1])), networks.row_by_row(layers, X))
 
 
 def _expect_initial(t, widths, seed):
@@ -186,8 +121,9 @@ _mistake_in_apply("You applied tanh after the last layer too: the output is then
 _mistake_in_apply("There is no tanh between your layers: without it the whole network is one linear map.",
                   hidden=lambda a: a)  # fmt: skip
 _mistake_in_apply("You left out the biases: a layer is X W + b.", layer=lambda X, W, b: X @ W)
-_mistake_in_apply("You used the logistic function; here the hidden layers have tanh.", hidden=ACTIVATIONS["logistic"])
-_mistake_in_apply("You used the ReLU; here the hidden layers have tanh.", hidden=ACTIVATIONS["relu"])
+_mistake_in_apply("You used the logistic function; here the hidden layers have tanh.",
+                  hidden=networks.ACTIVATIONS["logistic"])  # fmt: skip
+_mistake_in_apply("You used the ReLU; here the hidden layers have tanh.", hidden=networks.ACTIVATIONS["relu"])
 
 
 @mlp.mistake("You activate before the layer, tanh(X) W + b: the data themselves go in as they are.", of="mlp_apply")
@@ -424,8 +360,8 @@ def linear_ae(t):
         _adam_step(t, shape, size)
     for n, p, k in [(60, 5, 2), (90, 7, 3)]:
         X, seed = _cloud(t.rng, n, p, k), int(t.rng.integers(10**6))
-        like = {"encoder": _layers(p, k), "decoder": _layers(k, p)}
-        net = _trained(t, (FLOOR, PLANE), "train_linear_ae", X, k, seed, like=like)
+        like = {"encoder": networks.layers_of(p, k), "decoder": networks.layers_of(k, p)}
+        net = networks.trained(t, (FLOOR, PLANE), "train_linear_ae", X, k, seed, like=like)
         if net:
             with t.part(FLOOR): _expect_floor(X, k, *net)
             with t.part(PLANE): _expect_plane(X, k, *net)
@@ -465,7 +401,7 @@ def _linear(layers, X):
 def _expect_floor(X, k, encoder, decoder):
     R = _linear(decoder, _linear(encoder, X)) - X
     loss, lam = np.mean(np.sum(R**2, axis=1)), np.linalg.eigvalsh(np.cov(X.T, bias=True))[::-1]
-    _finite(loss)
+    networks.finite(loss)
     told = f"the loss of your network is {loss:.4g}, PCA's with {k} components {sum(lam[k:]):.4g}"
     if loss <= 1.01 * sum(lam[k:]):
         return
@@ -483,7 +419,7 @@ def _expect_floor(X, k, encoder, decoder):
 def _expect_plane(X, k, encoder, decoder):
     """The largest principal angle between what the decoder can draw and the k leading eigenvectors of C."""
     D = _linear(decoder, np.eye(k)) - _linear(decoder, np.zeros((1, k)))
-    _finite(np.sum(D**2))
+    networks.finite(np.sum(D**2))
     if np.linalg.matrix_rank(D, tol=1e-6 * np.linalg.norm(D)) < k:
         raise Wrong(f"your decoder spans fewer than {k} dimensions")
     U = np.linalg.eigh(np.cov(X.T, bias=True))[1][:, -k:]
@@ -570,25 +506,17 @@ def autoencoder(t):
     for words, n, widths in [
         (LINEAR, 4, [5, 2]), (LINEAR, 1, [4, 3]), (HIDDEN, 5, [6, 4, 2]), (HIDDEN, 7, [3, 5, 4, 2]),
     ]:  # fmt: skip
-        encoder, decoder = _random_layers(t.rng, widths), _random_layers(t.rng, widths[::-1])
+        encoder, decoder = networks.random_layers(t.rng, widths), networks.random_layers(t.rng, widths[::-1])
         X = t.rng.normal(size=(n, widths[0]))
-        R = _row_by_row(decoder, _row_by_row(encoder, X)) - X
+        R = networks.row_by_row(decoder, networks.row_by_row(encoder, X)) - X
         with t.part(words): close(t("ae_loss", encoder, decoder, X, like=()), sum(r @ r for r in R) / n)
     train, test = _turned_digits(t.rng)
-    like = {"encoder": _layers(64, 2), "decoder": _layers(2, 64), "activation": str}
-    net = _trained(t, (BETTER, BENT), "train_ae", train, int(t.rng.integers(10**6)), like=like)
+    like = {"encoder": networks.layers_of(64, 2), "decoder": networks.layers_of(2, 64), "activation": str}
+    net = networks.trained(t, (BETTER, BENT), "train_ae", train, int(t.rng.integers(10**6)), like=like)
     if net:
         plane = _pca_error(train, test)
         with t.part(BETTER): _expect_error(0.9 * plane, plane, train, test, *net)
         with t.part(BENT): _expect_error(LIMIT, plane, train, test, *net)
-
-
-@functools.cache
-def _digits():
-    """The packaged 8 x 8 digits, divided by 16: shape (1797, 64)."""
-    with importlib.resources.as_file(importlib.resources.files("enm5310.datasets") / "digits.npz") as path:
-        with np.load(path) as arrays:
-            return arrays["images"].reshape(-1, 64) / 16.0
 
 
 def _turned_digits(rng):
@@ -596,7 +524,7 @@ def _turned_digits(rng):
 
     No distance changes, so errors mean what they meant; and weights trained elsewhere are of no use.
     """
-    X = _digits()[rng.permutation(1797)] @ np.linalg.qr(rng.normal(size=(64, 64)))[0]
+    X = networks.digits()[rng.permutation(1797)] @ np.linalg.qr(rng.normal(size=(64, 64)))[0]
     return X[:1500], X[1500:]
 
 
@@ -609,11 +537,11 @@ def _pca_error(train, test):
 
 def _expect_error(limit, plane, train, test, encoder, decoder, activation):
     """Squared error per test image: the decoder sees nothing but the code, two numbers per image."""
-    if activation not in ACTIVATIONS:
-        raise Wrong(f"the activation {activation[:20]!r} is not known; want one of {', '.join(ACTIVATIONS)}")
-    R = _apply(decoder, _apply(encoder, test, activation), activation) - test
+    if activation not in networks.ACTIVATIONS:
+        raise Wrong(f"the activation {activation[:20]!r} is not known; want one of {', '.join(networks.ACTIVATIONS)}")
+    R = networks.apply(decoder, networks.apply(encoder, test, activation), activation) - test
     error = np.mean(np.sum(R**2, axis=1))
-    _finite(error, _apply(encoder, train, activation))
+    networks.finite(error, networks.apply(encoder, train, activation))
     if error > limit:
         told = f"test error {error:.3f}, want at most {limit:.3f} (PCA with two numbers: {plane:.3f})"
         raise Wrong(f"{told}; {_symptom(error, train, test, encoder, decoder, activation)}")
@@ -624,7 +552,7 @@ def _symptom(error, train, test, encoder, decoder, activation):
     mean_image = np.mean(np.sum((test - np.mean(train, axis=0)) ** 2, axis=1))
     if error > 0.97 * mean_image:
         return f"the mean image alone has {mean_image:.3f}: nothing was learned (too few steps, or steps too large)"
-    codes = _apply(encoder, train, activation)
+    codes = networks.apply(encoder, train, activation)
     s = np.linalg.svd(codes - np.mean(codes, axis=0), compute_uv=False)
     if s[1] < 0.02 * s[0]:
         return "your two code numbers move together, along one line: the second is not used"
@@ -656,10 +584,11 @@ _mistake_in_loss("You applied tanh to the code and to the output: the last layer
 _mistake_in_loss("There is no tanh in your hidden layers: the whole auto-encoder is then linear, and at best PCA.",
                  hidden=lambda a: a)  # fmt: skip
 _mistake_in_loss("You used the logistic function in the hidden layers; in `ae_loss` they have tanh.",
-                 hidden=ACTIVATIONS["logistic"])  # fmt: skip
-_mistake_in_loss("You used the ReLU in the hidden layers; in `ae_loss` they have tanh.", hidden=ACTIVATIONS["relu"])
+                 hidden=networks.ACTIVATIONS["logistic"])  # fmt: skip
+_mistake_in_loss("You used the ReLU in the hidden layers; in `ae_loss` they have tanh.",
+                 hidden=networks.ACTIVATIONS["relu"])  # fmt: skip
 _mistake_in_loss("You applied the logistic function to the output, as the lecture's network does; here it is linear.",
-                 output=ACTIVATIONS["logistic"])  # fmt: skip
+                 output=networks.ACTIVATIONS["logistic"])  # fmt: skip
 _mistake_in_loss("You halved the loss; here it is the squared distance itself, without a factor 1/2.",
                  error=lambda R: np.sum(R**2) / len(R) / 2)  # fmt: skip
 _mistake_in_loss("You averaged over the pixels as well (np.mean): the error of an image is summed over its pixels.",

@@ -13,9 +13,9 @@ import numpy as np
 from autograd import grad
 from numpy.polynomial.legendre import leggauss
 
+from enm5310.checks import networks
 from enm5310.checks.answers import Wrong, close
 from enm5310.checks.engine import exercise
-from enm5310.checks.part2 import ACTIVATIONS, _apply, _digits, _finite, _layers, _random_layers, _row_by_row, _trained
 
 
 def _sigmoid(a):
@@ -324,7 +324,7 @@ def vae_elbo(t):
 
 def _random_vae(rng, n, p, k, hidden):
     """(encoder, decoder), black and white images x (n, p), noise eps (n, k)."""
-    params = _random_layers(rng, [p, *hidden, 2 * k]), _random_layers(rng, [k, *hidden[::-1], p])
+    params = networks.random_layers(rng, [p, *hidden, 2 * k]), networks.random_layers(rng, [k, *hidden[::-1], p])
     return params, rng.integers(0, 2, size=(n, p)) * 1.0, rng.normal(size=(n, k)) + 0.3
 
 
@@ -333,12 +333,12 @@ def _sample_by_sample(params, X, eps):
     encoder, decoder = params
     recs, kls = [], []
     for x, e in zip(X, eps, strict=True):
-        heads, k, z, kl = _row_by_row(encoder, x[None])[0], len(e), [], 0.0
+        heads, k, z, kl = networks.row_by_row(encoder, x[None])[0], len(e), [], 0.0
         for j in range(k):
             m, variance = heads[j], math.exp(heads[k + j])
             z.append(m + math.sqrt(variance) * e[j])
             kl += (m * m + variance - 1 - math.log(variance)) / 2
-        recs.append(_pixel_by_pixel(x[None], _row_by_row(decoder, np.array([z])))[0])
+        recs.append(_pixel_by_pixel(x[None], networks.row_by_row(decoder, np.array([z])))[0])
         kls.append(kl)
     return np.array(recs), np.array(kls)
 
@@ -360,8 +360,8 @@ def _vae(heads=_halves, code=lambda m, s, eps: m + np.exp(s / 2) * eps, rec=_rig
     """A wrong ELBO: other heads, another code, another rec, kl or answer."""
 
     def wrong(params, x, eps):
-        mean, logvar = heads(_apply(params[0], x), eps.shape[1])
-        return out(rec(x, _apply(params[1], code(mean, logvar, eps))), kl(mean, logvar))
+        mean, logvar = heads(networks.apply(params[0], x), eps.shape[1])
+        return out(rec(x, networks.apply(params[1], code(mean, logvar, eps))), kl(mean, logvar))
 
     return wrong
 
@@ -717,8 +717,8 @@ def training(t):
             for got, old, want in zip(new, params, grad(_batch_elbo)(params, x, eps, beta), strict=True):
                 _close_layers([((W - W_) / lr, (b - b_) / lr) for (W, b), (W_, b_) in zip(got, old, strict=True)], want)
     train, test = _hidden_digits(t.rng)
-    like = {"encoder": _layers(64, 4), "decoder": _layers(2, 64), "activation": str}
-    net = _trained(t, (LEARNED, USED), "train_vae", train, int(t.rng.integers(10**6)), like=like)
+    like = {"encoder": networks.layers_of(64, 4), "decoder": networks.layers_of(2, 64), "activation": str}
+    net = networks.trained(t, (LEARNED, USED), "train_vae", train, int(t.rng.integers(10**6)), like=like)
     if net:
         scores = []
         for words, limit in [(LEARNED, -22.5), (USED, -21.0)]:
@@ -732,20 +732,20 @@ def _hidden_digits(rng):
 
     An independent pixel is as easy to predict inverted, so ELBOs mean what they meant; stored weights are of no use.
     """
-    X = np.round(_digits() - 1e-6)[rng.permutation(1797)][:, rng.permutation(64)]
+    X = np.round(networks.digits() - 1e-6)[rng.permutation(1797)][:, rng.permutation(64)]
     X = np.abs(X - rng.integers(0, 2, size=64))
     return X[:1500], X[1500:]
 
 
 def _scores(rng, test, encoder, decoder, activation, draws=30):
     """rec and kl of the test images, averaged over the check's own noise, and the variance of each latent's mean."""
-    if activation not in ACTIVATIONS:
-        raise Wrong(f"the activation {activation[:20]!r} is not known; want one of {', '.join(ACTIVATIONS)}")
-    mean, logvar = _halves(_apply(encoder, test, activation).astype(float), 2)
+    if activation not in networks.ACTIVATIONS:
+        raise Wrong(f"the activation {activation[:20]!r} is not known; want one of {', '.join(networks.ACTIVATIONS)}")
+    mean, logvar = _halves(networks.apply(encoder, test, activation).astype(float), 2)
     eps = rng.normal(size=(draws, len(test), 2))
-    logits = _apply(decoder, (mean + np.exp(logvar / 2) * eps).reshape(-1, 2), activation).astype(float)
+    logits = networks.apply(decoder, (mean + np.exp(logvar / 2) * eps).reshape(-1, 2), activation).astype(float)
     rec, kl = np.mean(_right_rec(np.tile(test, (draws, 1)), logits)), np.mean(_right_kl(mean, logvar))
-    _finite(rec, kl)
+    networks.finite(rec, kl)
     return rec, kl, np.var(mean, axis=0)
 
 
