@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -151,7 +150,7 @@ def test_nothing_is_left_running_or_lying_about(graded):
     assert sorted(p.name for p in folder.iterdir()) == [
         ".grading", "autograded", "gradebook.db", "nbgrader_config.py", "out.json", "source", "submitted"]  # fmt: skip
     assert sorted(p.name for p in (folder / ".grading").rglob("*") if p.is_file()) == sorted(
-        [".gitignore", "lock", "secret", *(f"{student}.json" for student in SCORES)])  # fmt: skip
+        [".gitignore", "lock", "ps1.jsonl", "secret", *(f"{student}.json" for student in SCORES)])  # fmt: skip
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or ())]
 
 
@@ -505,56 +504,3 @@ def test_kill_9_at_any_moment_loses_nothing(level, tmp_path):
         s: (score, True) for s, (_, score) in wanted.items()}  # fmt: skip
     left = [p for p in folder.rglob("*") if p.name.endswith(".part")]
     assert left == [] and [p.name for p in scratch.iterdir() if p.name.startswith("enm5310")] == []
-
-
-# -------------------- PostgreSQL --------------------
-
-
-@pytest.fixture
-def postgresql():
-    """(address of an empty database, folder with its driver): a server of our own, which must not run as root."""
-    names = "initdb", "pg_ctl", "createdb"
-    places = [*map(Path, os.environ.get("PATH", "").split(os.pathsep)), *Path("/usr/lib/postgresql").glob("*/bin")]
-    programs = next((place for place in places if all((place / name).is_file() for name in names)), None)
-    if programs is None:
-        assert os.geteuid() == 0, "install PostgreSQL"
-        for command in (["update", "-qq"], ["install", "-y", "-qq", "postgresql"]):
-            subprocess.run(["apt-get", *command], check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-        programs = next(Path("/usr/lib/postgresql").glob("*/bin"))
-    with tempfile.TemporaryDirectory(prefix="pg-") as folder:  # short: its socket's path has room for 107 bytes
-        user = "nobody" if os.geteuid() == 0 else None
-
-        def run(program, *arguments):
-            subprocess.run([programs / program, *arguments], check=True, user=user, stdout=subprocess.DEVNULL, cwd="/")
-
-        if user:
-            shutil.chown(folder, user)
-        driver = [sys.executable, "-m", "pip", "install", "-q", "--target", f"{folder}/driver", "psycopg[binary]"]
-        subprocess.run(driver, check=True)
-        run("initdb", "-D", f"{folder}/data", "-A", "trust", "-U", "grader")
-        run("pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", f"-k {folder} -c listen_addresses=''",
-            "start")  # fmt: skip
-        try:
-            run("createdb", "-h", folder, "-U", "grader", "grades")
-            yield f"postgresql+psycopg://grader@/grades?host={folder}", f"{folder}/driver"
-        finally:
-            run("pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "stop")
-
-
-@pytest.mark.database
-def test_a_gradebook_in_postgresql(level, postgresql, tmp_path):
-    address, driver = postgresql
-    folder = courses.make(tmp_path / "course", manual=False, config=f"c.CourseDirectory.db_url = {address!r}")
-    for student in ("right", "half", "torn"):
-        hand_in(folder, student, {"problem1": CLASS[student]})
-    out = tmp_path / "out.json"
-    for again in (False, True):
-        run = call("grade", "ps1", "--json", out, cwd=folder, PYTHONPATH=driver)
-        assert run.returncode == 1 and run.stderr == "", run.stdout + run.stderr
-        scores = {"right": ("graded", 4), "half": ("graded", 3), "torn": ("not gradable", None)}
-        assert summary(json.loads(out.read_text())) == scores and ("unchanged" in run.stdout) == again
-    export = subprocess.run([sys.executable, "-m", "nbgrader", "export"], cwd=folder, capture_output=True, text=True,
-                            env={**os.environ, "PYTHONPATH": driver})  # fmt: skip
-    assert export.returncode == 0, export.stderr
-    table = [line.split(",") for line in (folder / "grades.csv").read_text().splitlines()[1:]]
-    assert {line[3]: float(line[9]) for line in table} == {"right": 4, "half": 3, "torn": 0}

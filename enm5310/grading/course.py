@@ -100,8 +100,16 @@ def _course(folder, config):
 def _absolute(db_url, folder):
     """A gradebook's address that means the same wherever this process runs: SQLite's file by its whole path."""
     from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
 
-    url = make_url(db_url)
+    try:
+        url = make_url(db_url)
+        url.get_dialect().import_dbapi()
+    except ImportError as why:
+        raise Problem(f"the gradebook's database needs a driver ({why}): for PostgreSQL, pip install "
+                      "'enm5310[postgres]' and let db_url begin with postgresql+psycopg://") from None  # fmt: skip
+    except ArgumentError as why:  # no address, or a database that SQLAlchemy does not know
+        raise Problem(f"CourseDirectory.db_url is no address of a database: {' '.join(str(why).split())}") from None
     if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
         url = url.set(database=str(folder / url.database))
     return url.render_as_string(hide_password=False)

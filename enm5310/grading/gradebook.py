@@ -14,6 +14,8 @@ from typing import NamedTuple
 from enm5310.grading import autograded
 from enm5310.practice import Problem
 
+PATIENCE = 30  # seconds that a submission waits for a database
+
 
 def create(course):
     """The gradebook exists: SQLite's file appears whole or not at all, whenever this process may be killed."""
@@ -30,7 +32,15 @@ def create(course):
             gradebook.db.query(_tables().Student.id).first()
     except (SQLAlchemyError, OSError, ImportError) as why:
         shown = url.render_as_string(hide_password=True)
-        raise Problem(f"the gradebook {shown} cannot be used: {_line(why)}") from None
+        raise Problem(f"the gradebook {shown} cannot be used: {in_words(why)}") from None
+
+
+def exists(course):
+    """Whether there is a gradebook; to ask for a file of SQLite's that is not there would make one."""
+    from sqlalchemy.engine import make_url
+
+    url = make_url(course.db_url)
+    return url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:") or Path(url.database).is_file()
 
 
 def _create_file(url, path):
@@ -125,32 +135,57 @@ class Writer:
 
     # -------------------- writing --------------------
 
-    def write(self, graded, anew=True):
+    def place(self, graded):
+        """Puts a submission's folder where nbgrader looks for it."""
+        autograded.place(self.folder(graded.student), graded, self.assignment.permissions)
+
+    def write(self, graded, anew=True, noted=None):
         """Writes one submission to folder and gradebook: a Written.  Problem: the gradebook refuses.
 
         anew=False: what is_written; only the time and the late penalty are looked at again, since a due date or an
         extension may have changed, and no manual score is sent back for a second look.
+        noted(score before or None, Written): told before the gradebook keeps it.
         """
-        from sqlalchemy.exc import OperationalError, SQLAlchemyError
+        from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 
         if anew:
-            autograded.place(self.folder(graded.student), graded, self.assignment.permissions)
-        for attempt in range(6):
+            self.place(graded)
+        end, collisions = time.monotonic() + PATIENCE, 0
+        while True:
             try:
+                before = self._score(graded.student) if noted else None
                 written = self._enter(graded, anew)
+                if noted:
+                    noted(before, written)
                 self.gradebook.db.commit()
                 return written
-            except OperationalError as why:  # another program is writing: SQLite has waited 5 s already
+            except OperationalError as why:  # another program is writing (SQLite has waited 5 s), or a server restarts
                 self.gradebook.db.rollback()
-                if attempt == 5:
-                    raise Problem(f"the gradebook is in use or full: {_line(why)}; run the same command again to go on "
-                                  "where it stopped") from None  # fmt: skip
+                if time.monotonic() > end:
+                    raise Problem(f"the gradebook is in use, full or away: {in_words(why)}; run the same command again "
+                                  "to go on where it stopped") from None  # fmt: skip
                 time.sleep(0.5)
+            except IntegrityError as why:  # another machine has made the same row since we looked
+                self.gradebook.db.rollback()
+                collisions += 1
+                if collisions > 5:
+                    raise Problem(f"the gradebook refuses {graded.student}: {in_words(why)}") from None
             except SQLAlchemyError as why:
                 self.gradebook.db.rollback()
-                raise Problem(f"the gradebook refuses {graded.student}: {_line(why)}") from None
+                raise Problem(f"the gradebook refuses {graded.student}: {in_words(why)}") from None
             finally:
                 self.gradebook.db.remove()  # memory stays flat
+
+    def _score(self, student):
+        """What a submission's score is now, or None when nothing of it is graded."""
+        t = _tables()
+        mine = t.SubmittedAssignment.student_id == student, t.Assignment.name == self.assignment.name
+        rows = self.gradebook.db.query(t.Grade.score, t.Grade.auto_score, t.Grade.manual_score).join(
+            t.SubmittedNotebook, t.SubmittedNotebook.id == t.Grade.notebook_id
+        ).join(t.SubmittedAssignment, t.SubmittedAssignment.id == t.SubmittedNotebook.assignment_id).join(
+            t.Assignment, t.Assignment.id == t.SubmittedAssignment.assignment_id).filter(*mine).all()  # fmt: skip
+        given = any(auto is not None or manual is not None for _, auto, manual in rows)
+        return float(sum(score for score, _, _ in rows)) if given else None
 
     def _enter(self, graded, anew):
         t, db, notes = _tables(), self.gradebook.db, []
@@ -160,7 +195,8 @@ class Writer:
         where = t.SubmittedAssignment.assignment_id == assignment.id, t.SubmittedAssignment.student_id == graded.student
         time, note = _time(graded.timestamp)
         notes += [note] if note else []
-        submission = db.query(t.SubmittedAssignment.id, t.SubmittedAssignment.extension).filter(*where).first()
+        submissions = db.query(t.SubmittedAssignment.id, t.SubmittedAssignment.extension).filter(*where)
+        submission = submissions.with_for_update().first()  # of two machines one waits; SQLite has one writer anyway
         if submission is None:
             row = t.SubmittedAssignment(assignment_id=assignment.id, student_id=graded.student, timestamp=time)
             db.add(row)
@@ -189,7 +225,8 @@ class Writer:
         """The automatic scores and comments of one notebook."""
         found = graded.executed.get(notebook.name)
         grades = db.query(t.Grade.id, t.BaseCell.name, t.Grade.auto_score, t.Grade.manual_score).join(
-            t.BaseCell, t.BaseCell.id == t.Grade.cell_id).filter(t.Grade.notebook_id == mine).all()  # fmt: skip
+            t.BaseCell, t.BaseCell.id == t.Grade.cell_id).filter(t.Grade.notebook_id == mine)  # fmt: skip
+        grades = grades.with_for_update(of=t.Grade).all()  # a human who enters points meanwhile waits
         comments = db.query(t.Comment.id, t.BaseCell.name).join(
             t.BaseCell, t.BaseCell.id == t.Comment.cell_id).filter(t.Comment.notebook_id == mine).all()  # fmt: skip
         auto, silent, notes = (found["auto"], found["silent"], []) if found else ({}, (), [])
@@ -225,7 +262,7 @@ class Writer:
                 penalty = self.late.plugin_inst.late_submission_penalty(graded.student, score, late)
                 penalty = None if penalty is None else min(max(0.0, float(penalty)), score)
             except Exception as why:  # the course's own code
-                notes = [f"the late penalty could not be found: {_line(why)}"]
+                notes = [f"the late penalty could not be found: {in_words(why)}"]
             if penalty is not None:
                 notes = [f"{notebook}: late by {_duration(late)}, {penalty:g} of {score:g} points are taken off"]
         db.query(t.SubmittedNotebook).filter(t.SubmittedNotebook.id == mine).update(
@@ -270,6 +307,7 @@ def _duration(seconds):
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
-def _line(why):
+def in_words(why):
+    """A database's error as one line."""
     text = str(getattr(why, "orig", None) or why)
     return " ".join(text.split())[:200] or type(why).__name__

@@ -1,12 +1,13 @@
 """One run over a class: what is still good is kept, the rest is graded, and all of it ends up in the gradebook."""
 
 import fnmatch
+import functools
 import os
 import uuid
 from typing import Any, NamedTuple
 
 from enm5310.checks.engine import student_seed
-from enm5310.grading import autograded, batch, gradebook, job, journal, listing, scratch, screens
+from enm5310.grading import autograded, batch, gradebook, job, journal, listing, regrade, scratch, screens
 from enm5310.practice.runner import line
 
 
@@ -24,19 +25,30 @@ class Entry(NamedTuple):
     """What has to be remembered of a submission while it is graded."""
 
     submission: Any
-    key: str  # of its record
+    parts: dict  # of the key of its record
+    key: str
     notes: tuple
     own: dict  # path -> bytes: the student's version of files that may be edited
+    before: dict | None = None  # the parts of the key of the record that there was
 
 
 class Run:
-    def __init__(self, here, assignment, engine, level, jobs=None, scheduler=None, fresh=False):
+    """rehearsed: what is graded is kept for the next run, gradebook and history stay as they are.
+
+    because: why it is graded again, for the history.
+    """
+
+    def __init__(self, here, assignment, engine, level, jobs=None, scheduler=None, fresh=False, because=None,
+                 rehearsed=False):  # fmt: skip
+        self.because, self.rehearsed, self.changes = because, rehearsed, {}  # student -> line as in the history
         self.here, self.assignment, self.jobs, self.scheduler, self.fresh = here, assignment, jobs, scheduler, fresh
         files = {name: data for name, data in assignment.files.items() if name not in assignment.editable}
         own = {name: data for name, data in assignment.files.items() if name in assignment.editable}
         self.setup = job.Setup(uuid.uuid4().hex, level, engine.limits, assignment.masters, files, engine.box,
                                engine.prepare, engine.grade, own)  # fmt: skip
         self.journal, self.secret = journal.Journal(here, assignment.name), here.secret()
+        self.tried = journal.Journal(here, assignment.name, "tried")
+        self.history = regrade.History(here, assignment.name)
         self.unmatched, self.about_masters, self.done, self.again = [], [], 0, 0
         self._entries = {}  # of the submissions now at work
         self._common = {
@@ -49,26 +61,36 @@ class Run:
     def all(self, handed_in):
         """The rows of all submissions, by student; each is in the gradebook."""
         self.journal.sweep()
+        self.tried.sweep()
+        writer = regrade.Rehearsal if self.rehearsed else gradebook.Writer
         scratch.sweep()
-        with gradebook.Writer(self.here, self.assignment) as self.writer, \
+        with writer(self.here, self.assignment) as self.writer, \
                 screens.live(self.assignment.name, len(handed_in)) as (began, done):  # fmt: skip
             self.known, rows, waiting = self.writer.auto_scores(), {}, []
             for submission in self._admitted(handed_in):
                 _, entry = self._read(submission)
                 record = None if self.fresh else self.journal.load(submission.student, entry.key)
-                if record is None:
+                tried = None if record or self.fresh else self.tried.load(submission.student, entry.key)
+                if record is None and tried is None:
                     waiting.append(submission)
                     continue
-                rows[submission.student] = self._settled(entry, record["result"])
-                self.again += 1
+                if tried and not self.rehearsed:
+                    self._keep(self.journal, entry, tried["result"])
+                    self.tried.forget(submission.student)
+                rows[submission.student] = self._settled(entry, (record or tried)["result"])
+                self.again += record is not None
                 done(submission.student)
             for student, result in self._graded(waiting, began):
                 entry = self._entries.pop(student)
                 if result["final"]:
-                    self.journal.save(student, {"student": student, "key": entry.key, "result": result})
+                    self._keep(self.tried if self.rehearsed else self.journal, entry, result)
                 rows[student] = self._settled(entry, result)
                 done(student)
         return [rows[student] for student in sorted(rows)]
+
+    def _keep(self, where, entry, result):
+        student = entry.submission.student
+        where.save(student, {"student": student, "key": entry.key, "parts": entry.parts, "result": result})
 
     def _admitted(self, handed_in):
         """Without those whom the gradebook does not know, where the configuration says that it must."""
@@ -119,12 +141,13 @@ class Run:
             notes.append(f"not used: {', '.join(sorted(unused)[:5])}" + (" and more" if len(unused) > 5 else ""))
         seeds = {name: self._seeds(submission.student, name) for name in self.setup.masters}
         task = job.Task(submission.student, files, own, seeds, tuple(sorted(unused)))
-        key = journal.key(
-            student=submission.student, **self._common, also=list(task.also),
-            notebooks={name: journal.digest(data) for name, data in files.items()},
-            own={name: journal.digest(data) for name, data in own.items()},
-        )  # fmt: skip
-        return task, Entry(submission, key, tuple(notes), own)
+        parts = {
+            "student": submission.student, **self._common, "also": list(task.also),
+            "notebooks": {name: journal.digest(data) for name, data in files.items()},
+            "own": {name: journal.digest(data) for name, data in own.items()},
+        }  # fmt: skip
+        before = self.journal.parts(submission.student)
+        return task, Entry(submission, parts, journal.key(**parts), tuple(notes), own, before)
 
     def _ignored(self, name):
         return any(fnmatch.fnmatch(part, glob) for part in name.split("/") for glob in self.here.directory.ignore)
@@ -146,9 +169,22 @@ class Run:
             () if lost else tuple(n for n in names if n not in executed), submission.timestamp,
             {**self.assignment.files, **entry.own}, submission.lms_id,
         )  # fmt: skip
-        written = self.writer.write(graded, anew=not self.writer.is_written(graded, self.known))
+        anew = not self.writer.is_written(graded, self.known)
+        written = self.writer.write(graded, anew, functools.partial(self._note, entry, graded) if anew else None)
         self.done += 1
         return self._row(entry, result, graded, written)
+
+    def _note(self, entry, graded, before, written):
+        """A line of the history, when a score changes; of a rehearsal it is only told."""
+        known = self.known.get(graded.student, {})
+        cells = regrade.changes(graded, known)
+        if cells or not known:
+            after = None if all(found is None for found in graded.executed.values()) else written.score
+            why = regrade.reasons((entry.before or {}) if known else None, entry.parts)
+            made = regrade.entry(graded.student, before, after, cells, self.because, why)
+            self.changes[graded.student] = made
+            if not self.rehearsed:
+                self.history.add(made)
 
     def _executed(self, found):
         """What nbgrader reads in an executed notebook; what it cannot read is not gradable, and stops nobody else."""
