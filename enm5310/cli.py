@@ -185,7 +185,7 @@ def feedback(
 ):
     """For instructors: one page per student with scores, what was tested, mistakes by name; for nbgrader to release."""
     _writable(json)
-    from enm5310.grading import feedback
+    from enm5310.reporting import feedback
 
     return feedback.feedback(feedback.Asked(assignment, tuple(student or ()), json and json.absolute()))
 
@@ -198,7 +198,7 @@ def report(
 ):
     """For instructors: one page on a graded class: frequent mistakes, scores, what to look at, what waits for you."""
     _writable(json)
-    from enm5310.grading import class_report
+    from enm5310.reporting import class_report
 
     return class_report.report(class_report.Asked(assignment, output and output.absolute(), json and json.absolute()))
 
@@ -212,7 +212,7 @@ def export(
     """For instructors: the gradebook's final scores as a file for Canvas, Gradescope, Moodle or a spreadsheet."""
     if out is not None:
         _writable(out, "--out")
-    from enm5310.grading import exports
+    from enm5310.reporting import exports
 
     return exports.export(assignment, to.value, out)
 

@@ -65,8 +65,8 @@ def test_only_plots_imports_matplotlib_and_only_backend_names_cupy(path):
     tops = {name.split(".")[0] for name in imports(path)}
     assert "matplotlib" not in tops or part(path) in {"plots", "doctor"}, "pictures belong to plots.py"
     assert "cupy" not in tops or part(path) == "backend"
-    pictures = part(path) in {"glyphs", "plots"} or by_name(path) == "grading/pictures.py"
-    assert "PIL" not in tops or pictures, "pictures of letters belong to glyphs.py, students' to grading/pictures.py"
+    pictures = part(path) in {"glyphs", "plots"} or by_name(path) == "reporting/pictures.py"
+    assert "PIL" not in tops or pictures, "pictures of letters belong to glyphs.py, students' to reporting/pictures.py"
     assert not tops & {"scipy", "sklearn", "torch"}, "oracles of the tests, not of the library"
 
 
@@ -92,3 +92,8 @@ def test_importing_the_package_loads_nothing():
 @pytest.mark.parametrize("module", sorted({part(p) for p in MODULES} & MATHS))
 def test_importing_the_mathematics_loads_numpy_and_autograd_only(module):
     assert not {"matplotlib", "scipy", "IPython", "nbgrader", "cupy"} & loaded_by(f"import enm5310.{module}")
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if part(p) == "grading"], ids=by_name)
+def test_who_grades_knows_nothing_of_what_is_made_of_the_grades(path):
+    assert "reporting" not in ours(path)  # and a change of a page grades nobody again: see grading/journal.py

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enm5310 import plots
-from enm5310.grading import charts, class_report, course, records, report_page
-from enm5310.grading.records import Cell, Graded, Notebook, Record, Standing
+from enm5310.grading import course
 from enm5310.practice import Problem
+from enm5310.reporting import charts, class_report, records, report_page
+from enm5310.reporting.records import Cell, Graded, Notebook, Record, Standing
 from tests import courses, feedback_class
 from tests.page_rules import said, violations
 from tests.test_feedback import texts

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enm5310.grading import exports, formats, gradebook
+from enm5310.grading import gradebook
 from enm5310.grading.autograded import Graded
 from enm5310.practice import Problem
+from enm5310.reporting import exports, formats
 from tests import courses
 from tests.students import call
 from tests.test_cli import terminal

@@ -17,20 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from enm5310.checks import CheckFailed, NotAttempted, part1
-from enm5310.grading import (
-    course,
-    engine,
-    exercise_page,
-    feedback,
-    feedback_page,
-    gradebook,
-    pages,
-    pictures,
-    records,
-    showing,
-)
-from enm5310.grading.records import Cell, Notebook, Record, Standing
+from enm5310.grading import course, engine, gradebook
 from enm5310.practice import Problem
+from enm5310.reporting import exercise_page, feedback, feedback_page, pages, pictures, records, showing
+from enm5310.reporting.records import Cell, Notebook, Record, Standing
 from tests import courses, feedback_class
 from tests.feedback_class import HIDDEN
 from tests.grading import books

@@ -370,11 +370,13 @@ def test_a_file_that_cannot_be_read_costs_its_student_only(level, tmp_path):
     hand_in(folder, "ada", {"problem1": CLASS["right"]})
     with (hand_in(folder, "bob", {}) / "problem1.ipynb").open("wb") as file:
         file.truncate(200 * 2**20)
-    (hand_in(folder, "eve", {"problem1": CLASS["right"]}) / "helper.py").write_text("import os; os._exit(1)")
+    eve = hand_in(folder, "eve", {"problem1": CLASS["right"]})
+    (eve / "helper.py").write_text("import os; os._exit(1)")
+    (eve / "submission_secret.txt").write_text("nbgrader's own")
     document, _ = grade(folder, code=1)
     assert summary(document) == {"ada": ("graded", 4), "bob": ("not gradable", None), "eve": ("graded", 4)}
     assert "problem1.ipynb has 200 MiB; at most 100 are read" in row(document, "bob")["notes"]
-    assert "not used: helper.py" in row(document, "eve")["notes"]
+    assert "not used: helper.py" in row(document, "eve")["notes"] and "secret" not in str(row(document, "eve")["notes"])
 
 
 @pytest.mark.slow

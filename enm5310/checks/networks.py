@@ -1,4 +1,4 @@
-"""Networks that come back from students, lists of layers (W, b), all but the last with an activation; and the digits."""
+"""Networks that students return, lists of layers (W, b), all but the last with an activation; and the digits."""
 
 import functools
 import importlib.resources

@@ -8,7 +8,7 @@ import ast
 import shutil
 from pathlib import Path
 
-LEFT_OUT = ("checks", "grading", "practice", "_course", "__pycache__", "cli.py", "release.py", "start.py")
+LEFT_OUT = ("checks", "grading", "reporting", "practice", "_course", "__pycache__", "cli.py", "release.py", "start.py")
 
 
 def copy(package, masks, target):

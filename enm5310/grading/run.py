@@ -10,6 +10,8 @@ from enm5310.checks.engine import student_seed
 from enm5310.grading import autograded, batch, gradebook, job, journal, listing, regrade, scratch, screens
 from enm5310.practice.runner import line
 
+SECRET = "submission_secret.txt"  # nbgrader's exchange lays it beside what was handed in
+
 
 class Engine(NamedTuple):
     """What grades: the seam where tests put something simple."""
@@ -127,7 +129,7 @@ class Run:
         files, own, unused, notes = {}, {}, [], list(submission.notes)
         for name, file in (*submission.files, *submission.extra):
             mine = name in self.assignment.editable
-            if self._ignored(name) or (name in self.assignment.files and not mine):
+            if name == SECRET or self._ignored(name) or (name in self.assignment.files and not mine):
                 continue
             if not name.endswith(".ipynb") and not mine:
                 unused.append(name)

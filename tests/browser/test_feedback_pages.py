@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from enm5310.grading import class_report, feedback
+from enm5310.reporting import class_report, feedback
 from tests import feedback_class
 
 pytestmark = pytest.mark.browser

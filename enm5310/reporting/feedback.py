@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from enm5310.grading import course, feedback_page, records, results, sources, submissions
+from enm5310.grading import course, sources, submissions
 from enm5310.practice import Problem
 from enm5310.practice.progress import write
 from enm5310.practice.runner import line
+from enm5310.reporting import feedback_page, records, results
 
 
 class Asked(NamedTuple):

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from enm5310 import course
-from enm5310.grading import records
+from enm5310.reporting import records
 
 
 class Result(NamedTuple):

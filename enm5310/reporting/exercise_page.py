@@ -4,9 +4,9 @@ import html
 import re
 
 from enm5310 import course
-from enm5310.grading import pages
-from enm5310.grading.pages import state, text, words
-from enm5310.grading.showing import CODE, coloured
+from enm5310.reporting import pages
+from enm5310.reporting.pages import state, text, words
+from enm5310.reporting.showing import CODE, coloured
 
 
 def section(result, test, comments, sheet):

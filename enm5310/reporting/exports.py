@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 from rich.text import Text
 
-from enm5310.grading import course, formats, records
+from enm5310.grading import course
 from enm5310.practice import Problem
 from enm5310.practice.progress import write
 from enm5310.practice.runner import line
 from enm5310.practice.screens import console
+from enm5310.reporting import formats, records
 
 STATUSES = "graded", "partly graded", "not graded"
 SUFFIX = {"gradescope": "zip"}

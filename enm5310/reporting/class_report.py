@@ -7,10 +7,11 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from enm5310.grading import course, records, report_page, results
+from enm5310.grading import course
 from enm5310.practice import Problem
 from enm5310.practice.progress import write
 from enm5310.practice.runner import line
+from enm5310.reporting import records, report_page, results
 
 
 class Asked(NamedTuple):

@@ -2,8 +2,8 @@
 
 import base64
 
-from enm5310.grading import charts, pages
-from enm5310.grading.pages import count, points, text, words
+from enm5310.reporting import charts, pages
+from enm5310.reporting.pages import count, points, text, words
 
 LINES = 300  # of one list
 SLOWEST = 10

@@ -4,7 +4,8 @@ import re
 import sys
 from pathlib import Path
 
-from enm5310.grading import clean, pages, pictures
+from enm5310.grading import clean
+from enm5310.reporting import pages, pictures
 
 CODE, ANSWER, OUT, ROWS = 20_000, 20_000, 4_000, 80  # characters of a cell, of an answer, of an output; its lines
 CHARACTERS, PICTURES, PICTURE_BYTES = 400_000, 60, 8 * 2**20  # of a page

@@ -7,9 +7,10 @@ but the fact that there is one.
 import json
 from typing import NamedTuple
 
-from enm5310.grading import engine, exercise_page, pages, results
-from enm5310.grading.pages import points, state, text, words, worth
-from enm5310.grading.showing import Sheet
+from enm5310.grading import engine
+from enm5310.reporting import exercise_page, pages, results
+from enm5310.reporting.pages import points, state, text, words, worth
+from enm5310.reporting.showing import Sheet
 
 
 class About(NamedTuple):

@@ -31,7 +31,7 @@ def document(title, body):
 
 @functools.cache
 def _style():
-    return importlib.resources.files("enm5310.grading").joinpath("pages.css").read_text(encoding="utf-8")
+    return importlib.resources.files("enm5310.reporting").joinpath("pages.css").read_text(encoding="utf-8")
 
 
 def text(given):

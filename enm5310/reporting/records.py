@@ -7,10 +7,9 @@ long as it is what the gradebook was filled from (``is_current``).
 import json
 import math
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from enm5310.grading import sources
+from enm5310.grading import gradebook, sources
 from enm5310.grading.journal import Journal
 from enm5310.practice import Problem
 
@@ -97,7 +96,7 @@ def read(course, assignment):
     names = tuple(path.stem for path in sources.notebooks(course, assignment))
     again = f"run `enm5310 grade {assignment}`"
     records, damaged = _records(Journal(course, assignment).folder)
-    if not _is_there(course.db_url):
+    if not gradebook.exists(course):
         raise Problem(f"there are no grades of {assignment} yet: {again}")
     max_score, duedate, standings = _standings(course, assignment)
     if not standings:
@@ -150,22 +149,14 @@ def _record(stored, student):
 # -------------------- the gradebook --------------------
 
 
-def _is_there(db_url):
-    """Whether the gradebook exists; asking for a file of SQLite's that does not would make one."""
-    from sqlalchemy.engine import make_url
-
-    url = make_url(db_url)
-    return url.get_backend_name() != "sqlite" or not url.database or Path(url.database).is_file()
-
-
 def _standings(course, assignment):
     """(max score, due date, {student: Standing}) in a few queries, whatever the size of the class."""
     from nbgrader import api as t
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        with t.Gradebook(course.db_url, course.id) as gradebook:
-            return _read(gradebook.db, t, assignment)
+        with t.Gradebook(course.db_url, course.id) as book:
+            return _read(book.db, t, assignment)
     except SQLAlchemyError as why:
         words = " ".join(str(getattr(why, "orig", None) or why).split())[:200]
         raise Problem(f"the gradebook cannot be read: {words}") from None
