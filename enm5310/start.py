@@ -29,6 +29,7 @@ from enm5310.practice.progress import write
 
 FIRST = "lectures/00_start_here.ipynb"
 COPIED = {".ipynb", ".md", ".png", ".svg", ".jpg", ".csv", ".npz"}  # not the site's sources, which lie there too
+NOT_FOR_STUDENTS = {"index.md", "INSTRUCTORS.md"}
 SETTINGS = {  # no question about news, no look-up of new versions
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
 }
@@ -90,7 +91,7 @@ def _files():
         for path in sorted(root.rglob("*")):
             inside = path.relative_to(root)
             hidden = any(part.startswith((".", "_")) for part in inside.parts)
-            if path.is_file() and path.suffix in COPIED and not hidden and inside.name != "index.md":
+            if path.is_file() and path.suffix in COPIED and not hidden and inside.name not in NOT_FOR_STUDENTS:
                 yield f"{top}/{inside.as_posix()}", path
 
 

@@ -49,6 +49,7 @@ def test_the_real_course_is_copied_byte_for_byte(tmp_path):
         top, inside = name.split("/", 1)
         assert (tmp_path / name).read_bytes() == (course.folder(top) / inside).read_bytes()
     assert set(contents(tmp_path)) == {*done.new, ".enm5310/manifest.json"}
+    assert "lectures/SELF_STUDY.md" in done.new and "lectures/INSTRUCTORS.md" not in done.new
 
 
 def test_a_second_start_changes_nothing(source, tmp_path):

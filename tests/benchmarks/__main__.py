@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ["vae_step", "mnist_vae", "pca", "gradients", "fonts", "molecules", "startup", "grading"]
+NAMES = ["vae_step", "mnist_vae", "pca", "gradients", "fonts", "molecules", "startup", "grading", "course"]
 
 
 def main(argv=None, lines=None):
