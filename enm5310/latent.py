@@ -82,6 +82,20 @@ def attribute_vector(Z, has):
     return np.mean(Z[has], axis=0) - np.mean(Z[~has], axis=0)
 
 
+def nearest(X, among):
+    """argmin_i |x - a_i|^2 and that squared distance, (n,) each, for the rows x of X (n, p) and a_i of `among` (m, p).
+
+    On images: has a sample been copied from the training set?  Small distances say yes, large ones do not say no, since
+    a shifted copy is far away.  On codes: the labels of neighbours say how well a plane keeps classes apart.
+    """
+    if np.ndim(X) != 2 or np.ndim(among) != 2 or np.shape(X)[1] != np.shape(among)[1] or len(among) == 0:
+        raise ValueError(f"shapes {np.shape(X)} and {np.shape(among)}; want (n, p) and (m, p), m >= 1")
+    centre = np.mean(among, axis=0)  # the squares of large common offsets would swallow the differences
+    A, B = X - centre, among - centre
+    i = np.argmin(np.sum(B * B, axis=1) - 2 * A @ B.T, axis=1)
+    return i, np.sum((A - B[i]) ** 2, axis=1)
+
+
 # -------------------- how good it is --------------------
 
 

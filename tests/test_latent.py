@@ -12,6 +12,7 @@ from scipy import stats as scipy_stats
 from sklearn.datasets import load_iris
 
 from enm5310 import latent, nets, ppca, vae
+from enm5310.datasets import load_digits
 
 # -------------------- where to look --------------------
 
@@ -104,6 +105,68 @@ def test_attribute_vector_equals_loops_and_finds_a_planted_shift():
 def test_attribute_vector_wants_one_flag_each_and_both_kinds(has):
     with pytest.raises(ValueError, match="flags"):
         latent.attribute_vector(np.ones((4, 2)), has)
+
+
+def test_nearest_equals_loops_over_all_pairs():
+    rng = np.random.default_rng(0)
+    X, among = rng.normal(size=(9, 3)) + 1e5, rng.normal(size=(20, 3)) + 1e5  # far from 0, where squares lose digits
+    i, squared = latent.nearest(X, among)
+    table = [[sum((a - b) ** 2 for a, b in zip(x, other, strict=True)) for other in among] for x in X]
+    assert_array_equal(i, [row.index(min(row)) for row in table])
+    assert_allclose(squared, [min(row) for row in table], rtol=1e-9)
+    i, squared = latent.nearest(among[[3, 7]], among)
+    assert i.tolist() == [3, 7] and squared.tolist() == [0, 0]
+    assert latent.nearest(np.float32(X), np.float32(among))[1].dtype == np.float32
+
+
+@pytest.mark.parametrize("shapes", [((3,), (4, 3)), ((2, 3), (4, 2)), ((2, 3), (0, 3))])
+def test_nearest_wants_rows_of_one_length(shapes):
+    with pytest.raises(ValueError, match="want"):
+        latent.nearest(*map(np.ones, shapes))
+
+
+def two_latent_digits():
+    """A VAE with a plane of codes on binary 8x8 digits, 1500 to learn and 297 to look at, as lecture 8 trains it."""
+    digits, rng = load_digits(), np.random.default_rng(5310)
+    X = (digits.data > 8).astype(np.float32)
+    order = rng.permutation(len(X))
+    learn, look = order[:1500], order[1500:]
+    run = vae.fit(vae.init(64, [64], 2, rng, np.float32), X[learn], rng, epochs=120, lr=3e-3)
+    return run.params, X, digits.target, learn, look
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return two_latent_digits()
+
+
+def test_the_plane_of_digits_keeps_classes_apart_and_fills_the_prior(digits):
+    params, X, y, learn, look = digits
+    Z, logvar = vae.encode(params, X)
+    i, _ = latent.nearest(Z[look], Z[learn])
+    agree = np.mean(y[learn][i] == y[look])
+    rng, chance = np.random.default_rng(0), []
+    for _ in range(20):
+        chance.append(np.mean(rng.permutation(y[learn])[i] == y[look]))
+    assert agree > 0.55 and max(chance) < 0.2
+    spread = np.mean(Z**2 + np.exp(logvar), axis=0)  # of z ~ q(z | x), x from the data: 1 where it is the prior
+    assert np.all(abs(spread - 1) < 0.35) and latent.active_units(Z).all()
+    baseline = X[learn].mean(0) * 0.998 + 0.001  # every pixel on its own, no latent
+    alone = np.mean(X[look] @ np.log(baseline) + (1 - X[look]) @ np.log(1 - baseline))
+    eps = rng.normal(size=(20, len(look), 2)).astype(np.float32)
+    assert alone + 3 < np.mean(vae.elbo(params, X[look], eps).elbo) < -18
+
+
+def test_the_middle_of_a_way_between_two_twos_is_nearer_to_real_twos_than_the_mixed_pixels(digits):
+    params, X, y, learn, _ = digits
+    twos = learn[y[learn] == 2]
+    Z, _ = vae.encode(params, X[twos])
+    gaps = np.sum((X[twos][:, None] - X[twos][None]) ** 2, axis=2)
+    a, b = np.unravel_index(np.argmax(gaps), gaps.shape)  # the two that share the fewest pixels
+    way = vae.decode_mean(params, latent.interpolate(Z[a], Z[b], [0.25, 0.5, 0.75]))
+    mixed = latent.interpolate(X[twos[a]], X[twos[b]], [0.25, 0.5, 0.75])
+    to_way, to_mixed = (latent.nearest(images, X[twos])[1] for images in (way, mixed))
+    assert to_way[1] < to_mixed[1]
 
 
 # -------------------- how good it is --------------------
