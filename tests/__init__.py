@@ -1,4 +1,4 @@
-"""The tests, on one thread for BLAS: notebooks run beside them, and on busy cores its threads only wait for each other."""
+"""The tests, on one thread of BLAS: notebooks run beside them, and on busy cores its threads wait for each other."""
 
 import os
 

@@ -19,7 +19,12 @@ needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="grading is for
 
 
 def workers():
-    return [p for p in psutil.Process().children(recursive=True) if "enm5310.grading.worker" in " ".join(p.cmdline())]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if "enm5310.grading.worker" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 @pytest.fixture(autouse=True)
