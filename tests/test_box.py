@@ -618,12 +618,12 @@ ATTACKS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", one_in(9, CHANNEL))
+@pytest.mark.parametrize("name", one_in(18, CHANNEL))
 def test_an_attack_on_the_protocol_harms_nobody_else(best, name):
     attack(best, *CHANNEL[name])
 
 
-@pytest.mark.parametrize("name", one_in(16, ATTACKS))
+@pytest.mark.parametrize("name", one_in(32, ATTACKS))
 def test_an_attack_harms_nobody_else(box, name):
     attack(box, *ATTACKS[name])
 

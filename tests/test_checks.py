@@ -18,9 +18,13 @@ from enm5310.checks import CheckFailed, NotAttempted
 from enm5310.checks.engine import PRACTICE_SEED, Fn, in_kernel
 from tests import notebooks
 from tests.mutants import mutants
+from tests.sampling import one_in
 
 EXERCISES = notebooks.every_exercise()
 every_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: f"{e.id} {e.name}")
+each_or_later = pytest.mark.parametrize(  # what takes long: one in three here, all of them in the slow part
+    "exercise", one_in(3, EXERCISES), ids=lambda e: f"{e.id} {e.name}"
+)
 every_slow_exercise = pytest.mark.parametrize(
     "exercise", [e for e in EXERCISES if e.slow], ids=lambda e: f"{e.id} {e.name}"
 )
@@ -113,7 +117,7 @@ def assert_mistakes_are_named(exercise, seeds):
             assert not is_right(exercise, verdict)
 
 
-@every_exercise
+@each_or_later
 def test_known_mistakes_fail_and_are_named(exercise):
     assert_mistakes_are_named(exercise, [PRACTICE_SEED, *SEEDS[:2]])
 
@@ -124,7 +128,7 @@ def test_known_mistakes_fail_and_are_named_on_every_seed(exercise):
     assert_mistakes_are_named(exercise, SEEDS)
 
 
-@every_exercise
+@each_or_later
 def test_the_same_misconception_by_another_route_gets_the_same_name(exercise):
     routes = proof(exercise).ROUTES.get(exercise.name, [])
     assert routes or not any(exercise._canon.values()), "an exercise with a canon needs a pair"
@@ -144,7 +148,7 @@ def test_what_no_known_mistake_can_repeat_is_explained_by_the_check_itself(exerc
             assert piece in verdict.message, (piece, seed, verdict)
 
 
-@every_exercise
+@each_or_later
 def test_mutants_of_the_solution_die(exercise):
     equivalent = proof(exercise).EQUIVALENT.get(exercise.name, {})
     setup = notebooks.reference(exercise)[exercise.of[0]].__globals__
@@ -218,7 +222,7 @@ def _map(make, out):
     return out if isinstance(out, str) else make(np.asarray(out, dtype=float))
 
 
-@every_exercise
+@each_or_later
 def test_trivial_answers_earn_nothing(exercise):
     for words, functions in trivial(exercise):
         for seed in (PRACTICE_SEED,) if exercise.slow else (PRACTICE_SEED, 1000, 1001):

@@ -145,7 +145,12 @@ def test_stubs_keep_signature_docstring_and_steps_but_no_solution(part):
         assert "# 1." in stub and "SOLUTION" not in stub
 
 
-@pytest.mark.parametrize("exercise", [e for part in PARTS for e in exercises(part)], ids=lambda e: e.id)
+TRAINING_TAKES_LONG = [
+    pytest.param(e, marks=pytest.mark.slow) if e.slow else e for part in PARTS for e in exercises(part)
+]
+
+
+@pytest.mark.parametrize("exercise", TRAINING_TAKES_LONG, ids=lambda e: e.id)
 def test_the_numbers_in_the_docstrings_are_what_the_solution_gives(exercise):
     """The target that a stub shows before it is solved, run as a doctest of the reference solution."""
     finder = doctest.DocTestFinder(recurse=False)
