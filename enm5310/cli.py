@@ -105,6 +105,14 @@ def check(
 
 
 @app.command()
+def watch():
+    """Check a notebook whenever you save it; keys show hints and the next exercise.  In a pipe: a line per change."""
+    from enm5310.practice import watch
+
+    return watch.watch()
+
+
+@app.command()
 def progress():
     """How far you are: the exercises as last checked, and a bar per part."""
     from enm5310.practice import checking

@@ -149,7 +149,7 @@ class Exercise:
         self.name, self.__doc__ = check.__name__, check.__doc__
         self.slide, self.title, self.answers, self.hints, self.slow = slide, title, tuple(answers), tuple(hints), slow
         self._canon = canon if isinstance(canon, dict) else {name: canon for name in self.of}
-        self.known, self.state, self.hints_shown = [], None, 0
+        self.known, self.state, self.verdict, self.hints_shown = [], None, None, 0
 
     max_points = property(lambda self: sum(self.parts.values()))
 
@@ -214,7 +214,7 @@ class Exercise:
             raise TypeError(f"check.{self.name} takes the {functions}: check.{self.name}({', '.join(self.of)})")
         seed = _seed(self.id) if seed is None else seed
         verdict = self.judge(in_kernel(dict(zip(self.of, functions, strict=True))), seed)
-        report, self.state = Report(self, verdict), verdict.state
+        report, self.state, self.verdict = Report(self, verdict), verdict.state, verdict
         if verdict.state == "not attempted":
             raise NotAttempted(report)
         if verdict.points == 0:

@@ -8,10 +8,12 @@ import os
 
 import numpy as np
 
-from enm5310.checks import networks
+from enm5310.checks import networks, panel
 from enm5310.checks.answers import Wrong, close
 from enm5310.checks.engine import exercise
 from enm5310.checks.ladder import Note
+
+progress = panel.of(__name__)
 
 SIZES = [(3, 2, 1), (7, 5, 3), (40, 6, 4)]  # n, p, k
 

@@ -11,9 +11,11 @@ import autograd.numpy
 import numpy as np
 from autograd import grad
 
-from enm5310.checks import networks
+from enm5310.checks import networks, panel
 from enm5310.checks.answers import Wrong, close, fit
 from enm5310.checks.engine import exercise
+
+progress = panel.of(__name__)
 
 # -------------------- 2.1 --------------------
 

@@ -7,8 +7,11 @@ import itertools
 
 import numpy as np
 
+from enm5310.checks import panel
 from enm5310.checks.answers import Wrong, close
 from enm5310.checks.engine import Fn, exercise
+
+progress = panel.of(__name__)
 
 LOG_2PI = np.log(2 * np.pi)
 

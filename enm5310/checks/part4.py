@@ -11,8 +11,11 @@ from autograd import elementwise_grad
 from numpy.polynomial.hermite_e import hermegauss
 from numpy.polynomial.legendre import leggauss
 
+from enm5310.checks import panel
 from enm5310.checks.answers import Wrong, close
 from enm5310.checks.engine import Fn, exercise
+
+progress = panel.of(__name__)
 
 ENDS = np.array([2.0**-53, 1 - 2.0**-53])  # the smallest and the largest u that a generator gives inside (0, 1)
 NODES, WEIGHTS = hermegauss(12)  # exact for E of polynomials in eps ~ N(0, 1) up to degree 23

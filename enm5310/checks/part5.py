@@ -9,10 +9,12 @@ import math
 import numpy as np
 from autograd import elementwise_grad
 
-from enm5310.checks import answers
+from enm5310.checks import answers, panel
 from enm5310.checks.answers import Wrong, close
 from enm5310.checks.best_gaussian import best_for_counts, best_for_logistic, gap, laplace
 from enm5310.checks.engine import Fn, exercise
+
+progress = panel.of(__name__)
 
 
 def _slope(f, z):

@@ -10,8 +10,11 @@ import math
 
 import numpy as np
 
+from enm5310.checks import panel
 from enm5310.checks.answers import Wrong, close
 from enm5310.checks.engine import exercise
+
+progress = panel.of(__name__)
 
 # -------------------- 8.1 --------------------
 
@@ -572,7 +575,7 @@ def wiener(t):
         n = int(t.rng.integers(7, 12))
         name = t.rng.permutation(n)
         tree = [(int(t.rng.integers(max(0, i - 3), i)), i) for i in range(1, n)]
-        far = np.argwhere(_distances(n, tree) >= 3)
+        far = np.argwhere(np.triu(_distances(n, tree)) >= 3)  # i < j: no bond is listed twice
         more = [tuple(pair) for pair in t.rng.permutation(far)[:rings]] if len(far) else []
         bonds = [(name[i], name[j]) if t.rng.random() < 0.5 else (name[j], name[i]) for i, j in tree + more]
         with t.part(GRAPHS):

@@ -7,6 +7,7 @@
     piped       that process where there is no fork
     processes   starting and ending them
     progress    what is remembered between two calls
+    watch       checks on save: the loop; saves (which files), background, keys, watching (what is drawn)
     screens     how all this looks in a terminal
 """
 

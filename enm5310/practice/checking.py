@@ -84,7 +84,7 @@ def show_progress():
     known, note = progress.load(folder)
     out, parts = screens.console(), {}
     for part in plan.parts():
-        parts[part] = [_as_known(e, known.verdicts.get(e.id)) for e in plan.exercises(part)]
+        parts[part] = [as_known(e, known.verdicts.get(e.id)) for e in plan.exercises(part)]
         screens.verdicts(out, f"{part}  {places.shown(folder / 'exercises' / part)}", parts[part])
     out.print()
     screens.bars(out, parts)
@@ -95,7 +95,8 @@ def show_progress():
     return [note] if note else []
 
 
-def _as_known(e, verdict):
+def as_known(e, verdict):
+    """An exercise as last checked."""
     if verdict is None:
         return runner.Judged(e.id, e.title, "not attempted", 0, e.max_points)
     return runner.Judged(e.id, e.title, **verdict)
@@ -106,30 +107,40 @@ def _as_known(e, verdict):
 
 def show_hint(exercise):
     """Shows the exercise's next hint, remembers that it was shown; returns the notes to tell."""
-    folder = places.here()
-    known, note = progress.load(folder)
-    most = len(exercise.hints)
-    number = min(known.hints.get(exercise.id, 0) + 1, most)
-    saved = progress.save(folder, known._replace(hints={**known.hints, exercise.id: number}))
+    number, most, notes = take_hint(places.here(), exercise)
     after = f"enm5310 solution {exercise.id}" if number == most else f"enm5310 hint {exercise.id}"
     what = "That was the last one; the solution" if number == most else "The next one"
     screens.note(screens.console(), f"**{exercise.id} {exercise.title}, hint {number} of {most}.** "
                                     f"{exercise.hints[number - 1]}\n\n{what}: `{after}`")  # fmt: skip
-    return [told for told in (note, saved) if told]
+    return notes
+
+
+def take_hint(folder, exercise):
+    """Remembers that the next hint is shown: (its number from 1, how many there are, the notes to tell)."""
+    known, note = progress.load(folder)
+    most = len(exercise.hints)
+    number = min(known.hints.get(exercise.id, 0) + 1, most)
+    saved = progress.save(folder, known._replace(hints={**known.hints, exercise.id: number}))
+    return number, most, [told for told in (note, saved) if told]
 
 
 def show_solution(exercise):
     """Shows the worked solution, once the exercise is right or its last hint was shown; Problem before."""
+    worked, notes = open_solution(places.here(), exercise)
+    screens.note(screens.console(), f"**{exercise.id} {exercise.title}**\n\n```python\n{worked}\n```")
+    return notes
+
+
+def open_solution(folder, exercise):
+    """(the worked solution, the notes to tell), or Problem while it is not open."""
     if os.environ.get("NBGRADER_EXECUTION"):
         raise Problem("solutions are not shown while a notebook is graded")
-    known, note = progress.load(places.here())
+    known, note = progress.load(folder)
     left = len(exercise.hints) - known.hints.get(exercise.id, 0)
     if left > 0 and known.verdicts.get(exercise.id, {}).get("state") != "right":
         raise Problem(f"the solution of {exercise.id} opens once yours is right (`enm5310 check`), "
                       f"or after {left} more hint{'s' * (left != 1)}: `enm5310 hint {exercise.id}`")  # fmt: skip
     try:
-        worked = ladder.worked(exercise)
+        return ladder.worked(exercise), [note] if note else []
     except (OSError, StopIteration):
         raise Problem(f"the solution of {exercise.id} is missing from this installation: reinstall enm5310") from None
-    screens.note(screens.console(), f"**{exercise.id} {exercise.title}**\n\n```python\n{worked}\n```")
-    return [note] if note else []
