@@ -231,6 +231,31 @@ def test_gradescope_gives_nothing_that_is_not_final_and_nothing_by_name(gradesco
     assert gradescope({"email": "ada@x.example"}, {"email": "eve@x"})[1] is not None
 
 
+def test_gradescope_gives_nobody_the_score_of_somebody_else(tmp_path):
+    known, plain = ROW._replace(student="ada", email="ada@x.example"), ROW._replace(student="eve", email=None)
+    archive = zipfile.ZipFile(io.BytesIO(formats.as_gradescope("ps1", [known, plain._replace(score=0.5)])))
+    archive.extractall(tmp_path / "source")
+
+    def score(**user):
+        (tmp_path / "submission_metadata.json").write_text(json.dumps({"users": [user]}))
+        command = [sys.executable, tmp_path / "source" / "run_autograder", tmp_path]
+        done = subprocess.run(command, capture_output=True, text=True)
+        return None if done.returncode else json.loads((tmp_path / "results" / "results.json").read_text())["score"]
+
+    assert score(sid="bob", email="ada@elsewhere.example") is None  # bob has no final score
+    assert score(email="ada@elsewhere.example") is None  # ada's address is known, and it is another
+    assert score(sid="7", email="ADA@x.example") == round(ROW.score, 4)
+    assert score(email="eve@anywhere.example") == 0.5 and score(sid="bob", email="eve@anywhere.example") is None
+
+
+def test_a_cell_without_a_score_is_not_final():
+    done = SimpleNamespace(auto=5.0, manual=None, score=5.0, max_score=5.0, waiting=False)
+    open_ = SimpleNamespace(auto=None, manual=None, score=0.0, max_score=5.0, waiting=False)
+    who = SimpleNamespace(student="ada", first_name=None, last_name=None, email=None, lms_id=None, timestamp=None,
+                          cells={("p", "a"): done, ("p", "b"): open_}, final=5.0, penalty=0.0)  # fmt: skip
+    assert exports.row_of(who, 10.0).status == "partly graded"
+
+
 # -------------------- the command --------------------
 
 

@@ -46,9 +46,10 @@ def summary(graded):
     titles = _titles(every, graded.notebooks)
     submissions = [_submission(graded.standings[student], found[student], every[student], titles) for student in found]
     scored = [s["score"] for s in submissions if s["score"] is not None]
+    partial = sum(s["score"] is not None and bool(s["waits"]) for s in submissions)
     return {
         "assignment": graded.assignment, "max_score": graded.max_score, "submissions": submissions,
-        "scores": scored, "mean": statistics.fmean(scored) if scored else None,
+        "scores": scored, "partial": partial, "mean": statistics.fmean(scored) if scored else None,
         "median": statistics.median(scored) if scored else None,
         "exercises": _exercises(every, titles, submissions), "mistakes": _mistakes(every, titles, named=True),
         "messages": _mistakes(every, titles, named=False), "notes": _notes(found), "damaged": list(graded.damaged),
@@ -71,7 +72,7 @@ def _submission(standing, record, mine, titles):
     waits = [] if reasons else [titles[_key(result)] for result in mine if result.cell.waiting]
     return {
         "student": standing.student, "score": None if none else standing.final, "penalty": standing.penalty,
-        "late_hours": round(standing.late.total_seconds() / 3600, 2), "seconds": seconds, "memory": memory,
+        "late_hours": standing.late.total_seconds() / 3600, "seconds": seconds, "memory": memory,
         "not_gradable": reasons, "waits": waits, "recorded": record is not None,
     }  # fmt: skip
 

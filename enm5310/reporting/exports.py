@@ -64,7 +64,8 @@ def row_of(standing, max_score):
               for key, cell in standing.cells.items()}  # fmt: skip
     waiting = sum(cell.waiting for cell in standing.cells.values())
     nothing = all(p is None for p in points.values())
-    status = "not graded" if nothing else "partly graded" if waiting else "graded"
+    some_missing = waiting or None in points.values()  # a gradebook of another tool may have cells without any score
+    status = "not graded" if nothing else "partly graded" if some_missing else "graded"
     return Row(
         standing.student, standing.first_name, standing.last_name, standing.email, standing.lms_id, status,
         None if nothing else standing.final, max_score, standing.penalty, waiting,

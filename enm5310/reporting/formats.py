@@ -136,7 +136,7 @@ def as_gradescope(assignment, rows):
                  for (notebook, name), most in row.worth.items()]  # fmt: skip
         late = f"{number(row.penalty)} points are taken off for being late." if row.penalty else ""
         results[exact(row.student)] = {
-            "ids": sorted({id for id in (exact(row.student), other(row.lms_id), other(row.email)) if id}),
+            "id": exact(row.student), "platform": other(row.lms_id), "email": other(row.email).lower(),
             "results": {"score": round(row.score, 4), "output": late, "tests": tests},
         }
     files = {"setup.sh": "#!/bin/bash\n", "run_autograder": RUN,
@@ -163,13 +163,18 @@ users = json.loads((here / "submission_metadata.json").read_text(encoding="utf-8
 
 
 def of(user):
-    """The entries of a student: by student id, by e-mail address, by what stands before its @ - never by name."""
-    email = str(user.get("email") or "")
-    for key in filter(None, (str(user.get("sid") or ""), email, email.partition("@")[0])):
-        found = [entry["results"] for entry in scores["students"] if key in entry["ids"]]
-        if found:
-            return found
-    return []
+    """The entries of a student: by student id, else by e-mail address, never by name.
+
+    What stands before the @ counts only where there is nothing better: no student id here, no address there.
+    """
+    sid, email = str(user.get("sid") or ""), str(user.get("email") or "").lower()
+    tests = [
+        lambda entry: sid and sid in (entry["id"], entry["platform"]),
+        lambda entry: email and email == entry["email"],
+        lambda entry: email and not sid and not entry["email"] and entry["id"].lower() == email.partition("@")[0],
+    ]
+    found = ([entry["results"] for entry in scores["students"] if test(entry)] for test in tests)
+    return next(filter(None, found), [])
 
 
 found = [results for user in users for results in of(user)]

@@ -56,10 +56,12 @@ def _figure(picture):
 
 
 def _scores(found):
+    n = found["partial"]
+    rest = f"; {n} of them still have parts to be graded by hand, which count 0" if n else ""
     if not found["scores"]:
         return "<p>Nobody has a score yet.</p>"
     middle = f"mean {points(found['mean'])}, median {points(found['median'])} of {points(found['max_score'])}"
-    told = f"<p>{count(len(found['scores']), 'score')}, {middle}; late penalties are taken off.</p>\n"
+    told = f"<p>{count(len(found['scores']), 'score')}, {middle}; late penalties are taken off{rest}.</p>\n"
     return told + _figure(charts.scores(found["scores"], found["max_score"]))
 
 
@@ -73,7 +75,7 @@ def _mistakes(found):
     made = "<p>No answer was a mistake that has a name.</p>\n"
     if found["mistakes"]:
         head = "Exercise", "Mistake", "Students"
-        made = pages.table("Mistakes by name, the most frequent first", head, map(row, found["mistakes"]), {2})
+        made = pages.table("Mistakes by name, the most frequent first", head, map(row, found["mistakes"][:LINES]), {2})
         made += _more(len(found["mistakes"]), LINES)
     if found["messages"]:
         head = "Exercise", "Message", "Students"
@@ -125,7 +127,7 @@ def _notes(found):
 
 def _late(found):
     rows = [(text(row["student"]), f"{row['late_hours']:.3g} h", points(row["penalty"]) if row["penalty"] else "none")
-            for row in found["submissions"] if row["late_hours"]]  # fmt: skip
+            for row in found["submissions"] if row["late_hours"] or row["penalty"]]  # fmt: skip
     head = "Student", "Late by", "Points taken off"
     return _table("", head, rows, {1, 2}) if rows else "<p>Nobody was late.</p>"
 
