@@ -275,7 +275,8 @@ def _expect_transfer(t, bolder):
 def _faces(t, bolder):
     """Pictures of one letter in 14 families, and one of them as it is without and with the attribute, to be held out.
 
-    It is one where the mean difference of the others, added to x, halves the error and goes beyond 0 or 1 somewhere.
+    It is one where the mean difference of the others, added to x, halves the error and goes beyond 0 or 1 somewhere,
+    while the others' mean, the nearest face and the twin of the nearest do not come near: no copy passes for a step.
     """
     both = _capitals()
     while True:
@@ -284,8 +285,12 @@ def _faces(t, bolder):
         light, bold = np.delete(chosen, held, axis=0).mean(axis=0)
         x, truth = chosen[held] if bolder else chosen[held][::-1]
         moved = x + (bold - light) * (1 if bolder else -1)
-        error = np.sum((np.clip(moved, 0, 1) - truth) ** 2)
-        if error < 0.5 * np.sum((x - truth) ** 2) and (np.max(moved) > 1.05 if bolder else np.min(moved) < -0.05):
+        others = np.delete(chosen, held, axis=0)[:, :: 1 if bolder else -1]  # (13, 2, 64), without and with
+        near = np.argmin(np.sum((others - x) ** 2, axis=2), axis=0)
+        copies = [others[:, 1].mean(axis=0), others[near[0], 1], others[near[1], 1]]
+        error = [np.sum((p - truth) ** 2) / np.sum((x - truth) ** 2) for p in (np.clip(moved, 0, 1), *copies)]
+        beyond = np.max(moved) > 1.05 if bolder else np.min(moved) < -0.05
+        if error[0] < 0.5 and min(error[1:]) > 0.8 and beyond:
             break
     order = t.rng.permutation(28)
     X, bold, family = chosen.reshape(28, 64)[order], (np.arange(28) % 2 == 1)[order], (np.arange(28) // 2)[order]

@@ -420,10 +420,20 @@ def nothing(strings, length, vocabulary):
     return np.zeros((len(strings), length, 6))
 
 
+def mean_face(X, has, family, held, x):
+    return X[has & (family != held)].mean(axis=0)
+
+
+def nearest_face(X, has, family, held, x):
+    faces = X[has & (family != held)]
+    return faces[np.argmin(np.sum((faces - x) ** 2, axis=1))]
+
+
 HOSTILE = {
     "latent_views": [(lambda n: np.zeros((n, n, 2)), lambda z0, z1, t: np.tile(z0, (len(t), 1)))],
     "fonts": [(lambda Z, has, family, held: Z[0], lambda X, has, family, held, x: np.clip(1.3 * x, 0, 1)),
-              (lambda Z, has, family, held: Z.mean(axis=0), lambda X, has, family, held, x: X[has].mean(axis=0) * 0)],
+              (lambda Z, has, family, held: Z.mean(axis=0), lambda X, has, family, held, x: X[has].mean(axis=0) * 0),
+              (lambda Z, has, family, held: Z[0], mean_face), (lambda Z, has, family, held: Z[0], nearest_face)],
     "molecules": [(nothing, lambda P, v: ["C"] * len(P), lambda s: [True] * len(s)),
                   (nothing, lambda P, v: [""] * len(P), lambda s: [False] * len(s))],
     "wiener": [lambda n, bonds: (n**3 - n) // 6, lambda n, bonds: (n - 1) ** 2],
