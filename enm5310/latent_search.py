@@ -91,6 +91,8 @@ def bayesian_search(f, k, budget, rng, start=20, candidates=400, every=10):
     It is maximised over candidates that cost no call of f: draws from the prior and steps from the five best codes.
     The GP's own parameters are chosen anew after `every` calls.
     """
+    if start < 1:
+        raise ValueError(f"start is {start}; a Gaussian process needs at least one value to begin with")
     f = Counted(f, budget)
     f(rng.standard_normal((min(start, budget), k)))
     while f.left:

@@ -27,7 +27,7 @@ def valences(element, charge=0):
     An ion has the valences of the neutral atom with as many electrons.  () for elements outside groups 13 to 18 and H.
     """
     if element == "H":
-        return {0: (1,), 1: (0,)}.get(charge, ())
+        return {-1: (0,), 0: (1,), 1: (0,)}.get(charge, ())
     for period in map(str.split, _PERIODS):
         if element in period:
             column = period.index(element) - charge

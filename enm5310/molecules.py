@@ -49,6 +49,8 @@ def fit(
     model spends 2 nats on z and is the better density, but does not say which molecule z is; at 0.25 it spends 11.
     callback(t, params, elbo) may return True to stop.  Raises ValueError for strings that cannot be read, or NaN in y.
     """
+    if isinstance(strings, str):
+        raise ValueError(f"{strings!r} is one string; give a list of strings")
     strings, y = list(strings), onp.asarray(y, onp.float64)
     y = y[:, None] if y.ndim == 1 else y
     if y.ndim != 2 or y.size == 0 or len(y) != len(strings) or not onp.all(onp.isfinite(y)):
@@ -149,7 +151,8 @@ def validity_report(strings, training, is_valid=smiles.is_valid):
     """What `Validity` says, molecules compared by their canonical strings; 0 of nothing is 0.
 
     A table of the training strings would have valid = 1 and novel = 0: the two belong together.  is_valid: another
-    judge, `chem.rdkit_valid` for instance.  Raises ValueError for an empty list.
+    judge, `chem.rdkit_valid` for instance; what it accepts and our grammar does not is compared by its text.  SMILES
+    only: pass SELFIES through `chem.from_selfies` first.  Raises ValueError for an empty list.
     """
     strings = list(strings)
     if not strings:

@@ -33,7 +33,7 @@ class OneHot(NamedTuple):
 
 def vocabulary(smiles):
     """The tokens that occur in a list of strings, a sorted tuple with PAD in front: (" ", "(", ")", "C", "N", "O")."""
-    tokens = sorted({token for s in smiles for token in tokenize(s)})
+    tokens = sorted({token for s in _listed(smiles) for token in tokenize(s)})
     if not tokens:
         raise ValueError("no strings, so no tokens; give at least one SMILES string")
     return (PAD, *tokens)
@@ -46,7 +46,9 @@ def one_hot(smiles, vocabulary, length=None, *, skip=False):
     than `length` tokens raises ValueError; with skip=True it is left out, and a OneHot says which were kept.
     """
     index, rows, kept = {token: v for v, token in enumerate(vocabulary)}, [], []
-    for i, s in enumerate(smiles):
+    if PAD not in index:
+        raise ValueError(f"the vocabulary {vocabulary} lacks {PAD!r}, which fills up; `smiles.vocabulary` makes one")
+    for i, s in enumerate(_listed(smiles)):
         try:
             rows.append(_indices(s, index, length))
             kept.append(i)
@@ -59,6 +61,12 @@ def one_hot(smiles, vocabulary, length=None, *, skip=False):
     full = np.array([row + [index[PAD]] * (length - len(row)) for row in rows], dtype=int).reshape(len(rows), length)
     data = np.eye(len(vocabulary), dtype=np.float32)[full]
     return OneHot(data, np.array(kept, dtype=int), len(smiles) - len(kept)) if skip else data
+
+
+def _listed(smiles):
+    if isinstance(smiles, str):
+        raise ValueError(f"{smiles!r} is one string; give a list of strings")
+    return smiles
 
 
 def _indices(s, index, length):

@@ -172,3 +172,8 @@ def test_the_path_climbs_by_steps_of_one_length_and_keeps_to_the_ball():
     assert_allclose(np.linalg.norm(held[-1], axis=1), 0.8, rtol=1e-12)  # the top lies outside, at 2.4
     assert_allclose(held[-1], np.broadcast_to(0.8 * TOP / np.linalg.norm(TOP), (5, K)), atol=0.1)
     assert_array_equal(ls.ascend(np.zeros_like, Z, steps=2)[-1], Z)  # no slope, no step
+
+
+def test_a_gaussian_process_begins_with_something():
+    with pytest.raises(ValueError, match="start is 0"):
+        ls.bayesian_search(lambda Z: Z[:, 0], 2, 5, np.random.default_rng(0), start=0)

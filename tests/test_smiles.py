@@ -306,3 +306,15 @@ def test_wiener_index_by_floyd_and_warshall():
         assert smiles.wiener_index(s) == smiles.wiener_index(molecule) == D.sum() / 2
     with pytest.raises(ValueError, match=r"'C\.C' has several parts"):
         smiles.wiener_index("C.C")
+
+
+def test_one_string_is_no_list_and_a_vocabulary_needs_something_to_fill_up_with():
+    for call in (lambda: smiles.vocabulary("CCO"), lambda: smiles.one_hot("CCO", (" ", "C", "O"))):
+        with pytest.raises(ValueError, match="'CCO' is one string; give a list"):
+            call()
+    with pytest.raises(ValueError, match="lacks ' '"):
+        smiles.one_hot(["CO"], ("C", "O"), 3)
+
+
+def test_hydride_is_a_molecule():
+    assert smiles.is_valid("[H-]") and smiles.is_valid("[H+]") and not smiles.is_valid("[H-]C")
