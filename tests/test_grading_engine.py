@@ -126,6 +126,7 @@ def known_mistakes(k):
     """A notebook with the k-th known mistake of every exercise, which come along as the text of the checks."""
     text = (ROOT / "enm5310" / "checks" / "part1.py").read_text(encoding="utf-8")
     text = text.replace("from enm5310.checks.engine import exercise\n", DECLARING)
+    text = text.replace("progress = panel.of(__name__)\n", "")
     answers = books.course_answers()
     for e in exercises(books.PART):
         at = k % len(e.known)
