@@ -417,6 +417,7 @@ def test_no_decoder_can_pass_minus_log_4_and_the_quadrants_reach_it():
     assert mean_log_likelihood(blind) == pytest.approx(np.log(27 / 256))
 
 
+@pytest.mark.slow
 def test_avb_learns_the_four_points():
     run = adversarial.fit_avb(X4.astype(np.float32), np.random.default_rng(0), steps=900, copies=48)
     (_, decoder), critic = run.params

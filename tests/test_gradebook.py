@@ -384,6 +384,7 @@ def test_this_course_is_found_from_its_root_and_from_solutions(tmp_path, monkeyp
             sources.notebooks(here, wrong)
 
 
+@pytest.mark.slow
 def test_a_relative_gradebook_and_a_structure_of_ones_own(tmp_path):
     folder = courses.make(tmp_path / "course", config="c.CourseDirectory.db_url = 'sqlite:///grades/g.db'")
     here, _ = courses.entered(folder)

@@ -218,6 +218,7 @@ def test_loops_and_crashes_cost_their_own_exercise_only(tmp_path, way):
     assert all(0 <= done <= total for done, total in said)
 
 
+@pytest.mark.slow
 def test_floods_and_stubborn_code_end_too(tmp_path, way):
     answers = {
         "covariance": "def covariance(X):\n    while True: print('x' * 10_000)",

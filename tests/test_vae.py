@@ -381,6 +381,7 @@ def test_two_latents_explain_the_digits():
     assert {a.dtype for a in nets.leaves(run.params)} == {np.dtype(np.float32)}
 
 
+@pytest.mark.slow
 def test_ten_latents_explain_more():
     run, test, (elbo, _, kl) = train_digits(10)
     assert elbo > -18.8 and 5 < kl < 8
@@ -393,11 +394,13 @@ def test_a_large_beta_collapses_the_posterior_onto_the_prior():
     assert elbo == pytest.approx(baseline(*digits()), abs=0.1)  # only independent pixels are left
 
 
+@pytest.mark.slow
 def test_beta_four_keeps_a_little():
     _, _, (elbo, _, kl) = train_digits(10, beta=4, epochs=150)
     assert 0.02 < kl < 0.4 and -24.5 < elbo < -23.8
 
 
+@pytest.mark.slow
 def test_a_gaussian_decoder_beats_no_latents_and_linear_ones():
     X = load_digits().data / 16
     order = np.random.RandomState(0).permutation(1797)
