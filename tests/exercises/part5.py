@@ -358,6 +358,12 @@ def demand_by_the_library(shop, q, mu, sigma, eps):
     return decisions.pathwise(problem, np.array([mu, np.log(sigma)]), eps) / np.array([1, sigma])
 
 
+def demand_by_either(shop, q, mu, sigma, eps):
+    """The path for the mean, the score function for the spread."""
+    path, score = (route(shop, q, mu, sigma, eps) for route in (demand_by_autograd, demand_by_score))
+    return np.stack([path[:, 0], score[:, 1]], axis=1)
+
+
 def expected_by_integration(shop, q, mu, sigma):
     u, phi = (q - mu) / sigma, scipy.stats.norm.pdf
     averages = scipy.integrate.quad(phi, -12, u)[0], scipy.integrate.quad(lambda e: phi(e) * e, -12, u)[0]
@@ -422,6 +428,7 @@ VARIANTS = {
         (demand_by_score, expected_by_integration),
         (demand_by_autograd, expected_by_autograd),
         (demand_by_the_library, expected_by_stratified_scores),
+        (demand_by_either, expected_by_integration),
     ],
 }  # fmt: skip
 
@@ -439,10 +446,8 @@ def vi_by_the_library(log_p, d, seed):
 
 
 def vi_on_fixed_noise(log_p, d, seed):
-    """The same 10,000 draws in every step: an ordinary function, and BFGS."""
-    half = onp.random.default_rng(seed).normal(size=(10_000, d))
-    eps = onp.concatenate([half, -half])
-    eps = eps / eps.std(axis=0)
+    """The same 40,000 draws in every step: an ordinary function, and BFGS."""
+    eps = onp.random.default_rng(seed).normal(size=(40_000, d))
 
     def loss(theta):
         return -np.mean(log_p(theta[:d] + np.exp(theta[d:]) * eps)) - np.sum(theta[d:])
@@ -565,6 +570,17 @@ def laplace_of_flowers(X, y, v, seed, scale=1.0, full=False):
     return z, scale * (onp.linalg.cholesky(onp.linalg.inv(H)) if full else 1 / onp.sqrt(onp.diag(H)))
 
 
+def vi_read_as(scale, log_p, d, seed):
+    """The right q, its sigma returned as something else."""
+    mean, sigma = vi_on_fixed_noise(log_p, d, seed)
+    return mean, scale(sigma)
+
+
+def logistic_read_as(scale, X, y, v, seed):
+    mean, sigma = logistic_on_fixed_noise(X, y, v, seed)
+    return mean, scale(sigma)
+
+
 def between(X, y, v, seed):
     """Half of the way from Laplace's approximation to the best."""
     z, s = laplace_of_flowers(X, y, v, seed)
@@ -585,6 +601,7 @@ SYMPTOMS = {
         (laplace, "best mean is not the mode"),
         (lambda log_p, d, seed: climbed(log_p, d, seed, steps=8), "more steps"),
         (lambda log_p, d, seed: (onp.zeros(d), onp.log(climbed(log_p, d, seed)[1]) - 1), "not their logarithms"),
+        (lambda log_p, d, seed: vi_read_as(lambda sigma: sigma**2, log_p, d, seed), "right as variances"),
         (lambda log_p, d, seed: (onp.zeros(d), onp.full(d, onp.nan)), "NaN"),
         (lambda log_p, d, seed: onp.zeros(d), "expected shape (2,)"),
     ],
@@ -594,6 +611,8 @@ SYMPTOMS = {
         (lambda *args: laplace_of_flowers(*args, scale=0.2), "likelihood counted more than once"),
         (lambda *args: laplace_of_flowers(*args, scale=4), "averaged over the flowers"),
         (between, "wanted are 0.1"),
+        (lambda *args: logistic_read_as(lambda sigma: sigma**2, *args), "right as variances"),
+        (lambda *args: logistic_read_as(lambda sigma: onp.diag(sigma**2), *args), "right as variances"),
         (lambda *args: (onp.zeros(3), -onp.ones(3)), "not their logarithms"),
         (lambda *args: (onp.zeros(3), onp.zeros((3, 3))), "singular"),
         (lambda *args: (onp.zeros(3), [[1.0], [2.0, 3.0]]), "different lengths"),
@@ -609,9 +628,10 @@ SYMPTOMS = {
     ],
     "newsvendor": [
         (lambda D, shop, seed: onp.quantile(D, shop[1] / shop[0]), "quantile c/p"),
-        (lambda D, shop, seed: onp.quantile(D, (shop[0] - shop[1]) / (shop[0] + shop[2])), "you added s to it"),
+        (lambda D, shop, seed: onp.quantile(D, (shop[0] - shop[1]) / (shop[0] + shop[2])), "quantile (p - c)/(p + s)"),
         (lambda D, shop, seed: onp.quantile(D, (shop[0] - shop[1]) / (shop[0] - shop[2])), "constant price"),
         (lambda D, shop, seed: onp.mean(D), "mean demand"),
+        (lambda D, shop, seed: onp.median(D), "median demand"),
         (lambda D, shop, seed: onp.min(D), "more steps"),
     ],
 }
@@ -701,8 +721,28 @@ def box_of(change):
     return rows
 
 
+def clipped(Z, X, y, v):
+    """Probabilities kept away from 0 and 1: right for small weights only."""
+    p = np.clip(1 / (1 + np.exp(-np.clip(Z @ X.T, -700, 700))), 1e-15, 1 - 1e-15)
+    return np.sum(y * np.log(p) + (1 - y) * np.log(1 - p), axis=1) + joint_by_cases(Z, 0 * X, y, v) + len(y) * np.log(2)
+
+
+def wrong_width(width):
+    """A box of a width that does not go with h."""
+    return lambda S, K, r, sigma, T, h, eps: smoothed_by_a_box(S, K, r, sigma, T, width(h), eps)
+
+
+def by_half(rows, factor):
+    """A slip that no known mistake repeats."""
+    return lambda *args: factor * np.array(rows(*args))
+
+
 TOLD = {
+    "logistic": [((clipped, STEP_5_2[1]), "weights in the thousands")],
+    "demand_gradient": [((by_half(demand_by_score, 0.7), expected_by_integration), "by the score function expected")],
     "digital_delta": [
+        ((*DIGITAL[:2], wrong_width(lambda h: h**0.5)), "Is h the width of your kernel"),
+        ((*DIGITAL[:2], wrong_width(lambda h: h**2 / 5)), "Is h the width of your kernel"),
         ((*DIGITAL[:2], box_of(lambda K, h: (2, K, h))), "instead of 1"),
         ((*DIGITAL[:2], box_of(lambda K, h: (1, K, 5.0))), "width of your kernel"),
         ((*DIGITAL[:2], box_of(lambda K, h: (1, K - 6, h / 2))), "has to vanish with h"),
