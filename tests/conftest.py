@@ -99,3 +99,15 @@ def mnist():
     except OSError as why:
         pytest.skip(f"MNIST is neither beside the clone nor in the cache: {why}")
     return X[:60_000], X[60_000:]
+
+
+@pytest.fixture(scope="session")
+def level():
+    """The sandbox of this machine."""
+    from enm5310.grading import sandbox
+    from enm5310.practice import Problem
+
+    try:
+        return sandbox.choose()
+    except Problem as why:
+        pytest.skip(f"no sandbox here: {why}")

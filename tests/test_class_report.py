@@ -188,3 +188,19 @@ def test_a_hostile_class_is_reported(tmp_path, monkeypatch):
     ps1 = json.loads(Path("ps1.json").read_text(encoding="utf-8"))
     cheat = " ".join(row["note"] for row in ps1["notes"] if row["student"] == "cheat")
     assert "test-halved" in cheat and "subprocess" in cheat
+
+
+def test_fifteen_seconds_late_and_parts_that_wait_are_said():
+    found = class_report.summary(graded(
+        submission("ada", line("a", "right", 2.0), late=timedelta(seconds=15), penalty=0.5),
+        submission("dan", line("a", "right", 2.0), line("b", "needs manual", None)),
+    ))  # fmt: skip
+    assert found["partial"] == 1
+    page = report_page.page(found)
+    assert "Nobody was late" not in page and "1 of them still have parts to be graded by hand" in page
+
+
+def test_a_long_list_of_mistakes_shows_as_many_as_it_says():
+    many = [submission(f"s{i}", line("a", "wrong", 0.0, f"Slip {'x' * i}.", f"Slip {'x' * i}.")) for i in range(305)]
+    page = report_page.page(class_report.summary(graded(*many)))
+    assert page.count("Slip ") == report_page.LINES and "5 more lines not shown" in page

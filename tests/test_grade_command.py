@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from enm5310.grading import command, sandbox
+from enm5310.grading import command
 from enm5310.practice import Problem
 from tests import courses, fake_engine
 from tests.courses import answered, hand_in
@@ -25,14 +25,6 @@ from tests.students import call
 from tests.test_cli import terminal
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="grading is for Linux")
-
-
-@pytest.fixture(scope="module")
-def level():
-    try:
-        return sandbox.choose()
-    except Problem as why:
-        pytest.skip(f"no sandbox here: {why}")
 
 
 def grade(folder, *arguments, code=0, assignment="ps1"):

@@ -295,6 +295,11 @@ def test_whatever_is_cleaned_can_be_written_and_printed(words):
     assert clean.line(words).isprintable()
 
 
+def test_html_of_students_has_no_attributes_but_spans_of_cells():
+    assert clean.html('<b title="x" lang="y" class="z">b</b>') == "<b>b</b>"
+    assert clean.html('<table><tbody><tr><td colspan="2" title="x">1</td></tr></tbody></table>').count("=") == 1
+
+
 PIECES = ["x", "x\r", "data :", "\x1b[", "\x1b]", "<", "<b ", "&", "<div>", "<div></b>", "<!--"]
 
 

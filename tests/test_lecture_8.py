@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from enm5310 import molecules, pca, smiles
 from tests.notebooks import ROOT
 
 LECTURE = ROOT / "lectures" / "08_generative_models.ipynb"
@@ -35,9 +36,21 @@ def test_the_sentences_of_lecture_8_hold(path, executed):
     (valid, unique, novel, _), copier = (numbers(line) for line in lines["molecules-report"][:2])
     assert 0.85 < valid < 1 and unique < 1 and novel > 0.05 and copier == [1, 1, 0, 1000]
 
+    assert numbers(lines["space-picture"][0])[-1] > 0.75
+
     best = {line.split()[0]: numbers(line)[0] for line in lines["search-picture"]}
     assert best["Bayesian"] > max(56, best["random"], best["evolution"], best["gradient"])
     walk = {int(step): (belief, truth) for step, _, belief, truth in map(numbers, lines["exploit-compute"])}
     assert abs(np.subtract(*walk[0])) < 8 < abs(np.subtract(*walk[100]))
     assert walk[-100][0] < -5  # no molecule has a negative index
     assert numbers(lines["avb"][0])[1] < 1.7
+
+
+@pytest.mark.slow
+def test_without_a_property_to_learn_the_plane_is_less_sorted():
+    known, rng = smiles.teaching_set(), np.random.default_rng(0)
+    W = np.array([smiles.wiener_index(s) for s in known], float)
+    model = molecules.fit(known, rng.permutation(W), rng, epochs=25, size=50, lr=5e-3, hidden=64, read=128)
+    Z = molecules.codes(model, known)
+    r = np.corrcoef(pca.encode(pca.fit(Z, 2), Z).T, W)[-1, :2]
+    assert 0.4 < np.sqrt(r @ r) < 0.7

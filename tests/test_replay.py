@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from enm5310.checks.engine import Fn, student_seed
-from enm5310.grading import command, course, replay, sandbox, values
+from enm5310.grading import command, course, replay, values
 from enm5310.practice import Problem
 from tests import courses
 from tests.courses import answered, hand_in
@@ -143,14 +143,6 @@ def test_seeds_are_the_records_and_a_new_secret_is_told(recorded):
 
 
 # -------------------- run again, in the sandbox --------------------
-
-
-@pytest.fixture(scope="module")
-def level():
-    try:
-        return sandbox.choose()
-    except Problem as why:
-        pytest.skip(f"no sandbox here: {why}")
 
 
 UNBIASED = "import numpy as np\ndef covariance(X):\n    return np.cov(X, rowvar=False)"

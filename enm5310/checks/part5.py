@@ -13,6 +13,7 @@ from enm5310.checks import answers, panel
 from enm5310.checks.answers import Wrong, close
 from enm5310.checks.best_gaussian import best_for_counts, best_for_logistic, gap, laplace
 from enm5310.checks.engine import Fn, exercise
+from enm5310.checks.networks import trained
 
 progress = panel.of(__name__)
 
@@ -29,16 +30,6 @@ def _not_one(t, low, high):
 
 def _log_sigma(t, *size):
     return t.rng.choice([-1, 1], size=size) * t.rng.uniform(0.3, 0.8, size=size)
-
-
-def _trained(t, words, name, *args, like):
-    """What the student's training returns, or None when it returns nothing usable: then all parts in ``words`` fail."""
-    try:
-        return t(name, *args, like=like)
-    except Wrong as why:
-        for part in words:
-            with t.part(part):
-                raise why
 
 
 # -------------------- 5.1 --------------------
@@ -74,7 +65,7 @@ def bbvi(t):
         with t.part(D_SCALE): close(d_log_sigma, sum(g * e for g, e in zip(slopes, noise, strict=True)) / S + 1)
     for log_p, *best in (_ellipse(t), _counts(t)):  # a formula for the first is wrong for the second
         like, seed = {"mean": (2,), "sigma": (2,)}, int(t.rng.integers(10**6))
-        q = _trained(t, (NEAR, CLOSE), "bbvi_gaussian", log_p, 2, seed, like=like)
+        q = trained(t, (NEAR, CLOSE), "bbvi_gaussian", log_p, 2, seed, like=like)
         for words, variance, mean in [(NEAR, 0.15, 0.2), (CLOSE, 0.05, 0.1)]:
             with t.part(words):
                 if q: _expect_q(*q, *best, variance, mean)
@@ -218,7 +209,7 @@ def logistic(t):
             wanted = sum(rows) / S + np.sum(log_sigma) + d / 2 * math.log(2 * math.pi * math.e)
             close(t("elbo", X, y, v, mean, log_sigma, eps, like=()), wanted)
     X, y, v = _flowers(t)
-    q = _trained(t, (ABOVE, BEST), "fit_logistic", X, y, v, int(t.rng.integers(10**6)), like=_gaussian)
+    q = trained(t, (ABOVE, BEST), "fit_logistic", X, y, v, int(t.rng.integers(10**6)), like=_gaussian)
     if q:
         full = bool(np.any(q[1] != np.diag(np.diag(q[1]))))
         other = gap(laplace(X, y, v, full), X, y, v, full)
@@ -515,7 +506,7 @@ def lqr(t):
     for power in (2, 4):  # Riccati's formula is right for the first and wrong for the second
         a, b, k0, Q, R = _machine(t, power)
         cost = Fn(f"def f(x, u): return Q * x**2 + R * u**{power}", Q=Q, R=R)
-        k = _trained(t, (WITHIN, AT), "train_gain", a, b, cost, k0, int(t.rng.integers(10**6)), like=float)
+        k = trained(t, (WITHIN, AT), "train_gain", a, b, cost, k0, int(t.rng.integers(10**6)), like=float)
         for words, by in [(WITHIN, 0.06), (AT, 0.02)]:
             with t.part(words):
                 if k is not None: _expect_gain(k, a, b, Q, R, k0, power, by)
