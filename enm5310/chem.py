@@ -7,6 +7,8 @@ from importlib import import_module
 
 import numpy as np
 
+from enm5310 import depiction
+
 
 def rdkit_valid(smiles):
     """Whether RDKit reads and sanitises the string as a molecule of at least one atom."""
@@ -29,6 +31,14 @@ def rdkit_layout(smiles):
     m = _molecule(smiles)
     _need("rdkit.Chem.rdDepictor").Compute2DCoords(m)
     return m.GetConformer().GetPositions()[:, :2] / 1.5
+
+
+def positions(smiles):
+    """Where to draw the atoms, (n, 2): RDKit's layout where it is installed, else `depiction.layout`."""
+    try:
+        return rdkit_layout(smiles)
+    except ModuleNotFoundError:
+        return depiction.layout(smiles)
 
 
 def to_selfies(smiles):

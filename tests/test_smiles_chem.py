@@ -97,6 +97,7 @@ def test_selfies_come_back_and_cannot_be_damaged():
 
 def test_layouts_of_rdkit_have_bonds_of_length_one_in_the_order_of_the_string():
     for s in MOSES[:50]:
-        X, bonds = chem.rdkit_layout(s), smiles.parse(s).bonds
+        X, bonds = chem.positions(s), smiles.parse(s).bonds
+        np.testing.assert_array_equal(X, chem.rdkit_layout(s))
         lengths = [np.linalg.norm(X[i] - X[j]) for i, j, _ in bonds]
         assert X.shape == (len(smiles.parse(s).atoms), 2) and 0.9 < np.median(lengths) < 1.1, s

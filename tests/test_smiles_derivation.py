@@ -6,7 +6,7 @@ import tomllib
 import numpy as np
 import pytest
 
-from enm5310 import chem, smiles
+from enm5310 import chem, depiction, smiles
 from enm5310.derivation import ALPHABET, BRANCH, decode, encode
 from tests.notebooks import ROOT
 
@@ -84,3 +84,11 @@ def test_what_is_missing_is_named_with_the_command(monkeypatch, name, call):
     assert str(error.value) == f'this needs {name.strip()}: pip install "enm5310[chem]"'
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert any(line.startswith(name.strip().lower()) for line in extras["chem"])
+
+
+def test_without_rdkit_our_own_layout_is_drawn(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError(name=name)
+
+    monkeypatch.setattr(chem, "import_module", missing)
+    np.testing.assert_array_equal(chem.positions("CC(O)N"), depiction.layout("CC(O)N"))
