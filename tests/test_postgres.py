@@ -17,7 +17,7 @@ from enm5310.practice import Problem
 from tests import courses, test_regrade
 from tests.courses import answered, hand_in
 from tests.students import call
-from tests.test_grade_command import CLASS, level, summary  # noqa: F401 - a fixture
+from tests.test_grade_command import CLASS, summary  # noqa: F401 - a fixture
 from tests.test_gradebook import ERROR, graded
 
 NAMES = "initdb", "pg_ctl", "createdb", "dropdb"
