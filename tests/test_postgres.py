@@ -17,7 +17,7 @@ from enm5310.practice import Problem
 from tests import courses, test_regrade
 from tests.courses import answered, hand_in
 from tests.students import call
-from tests.test_grade_command import CLASS, summary  # noqa: F401 - a fixture
+from tests.test_grade_command import CLASS, summary
 from tests.test_gradebook import ERROR, graded
 
 NAMES = "initdb", "pg_ctl", "createdb", "dropdb"
@@ -90,7 +90,7 @@ RIGHT = {"test-doubled": (2, None, False), "test-halved": (2, None, False), "why
 
 
 @pytest.mark.database
-def test_a_class(level, address, tmp_path):  # noqa: F811
+def test_a_class(level, address, tmp_path):
     """The command itself with the real engine, nbgrader's export, ours, and a dry run, which copies the database."""
     folder = courses.make(tmp_path / "course", manual=False, config=f"c.CourseDirectory.db_url = {address!r}")
     for student in ("right", "half", "torn"):
