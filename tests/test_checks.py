@@ -124,8 +124,8 @@ def test_known_mistakes_fail_and_are_named(exercise):
 
 @pytest.mark.slow
 @every_exercise
-def test_known_mistakes_fail_and_are_named_on_every_seed(exercise):
-    assert_mistakes_are_named(exercise, SEEDS)
+def test_known_mistakes_fail_and_are_named_on_many_seeds(exercise):
+    assert_mistakes_are_named(exercise, SEEDS[::3])  # some 800 mistakes: all seeds would take 20 minutes
 
 
 @each_or_later
