@@ -2,6 +2,8 @@
 
 Whether a target is met is in the table and in the JSON, not in the exit code: on a busy machine that would be noise.
 Exit 2: unknown name, a peer that is not installed, contenders that do not compute the same.
+
+`python -m tests.benchmarks reproduce [NAME ...]` runs the papers' experiments and writes lectures/REPRODUCTIONS.md.
 """
 
 import argparse
@@ -12,13 +14,17 @@ from importlib import import_module
 from pathlib import Path
 
 NAMES = ["vae_step", "mnist_vae", "pca", "gradients", "fonts", "molecules", "startup", "grading", "course"]
+LONG = ["hinton"]  # an hour: only by name
 
 
 def main(argv=None, lines=None):
     """Run the lines called for; `lines`: their modules by name, by default those of this package."""
     args = parser().parse_args(argv)
-    if unknown := [name for name in args.names if name not in (lines or NAMES)]:
-        return fail(f"no benchmark is called {unknown[0]!r}; there are {', '.join(lines or NAMES)}")
+    if args.names[:1] == ["reproduce"]:
+        return reproduced(args)
+    known = lines or NAMES + LONG
+    if unknown := [name for name in args.names if name not in known]:
+        return fail(f"no benchmark is called {unknown[0]!r}; there are {', '.join(known)}")
     use_threads(args.threads)  # before anything imports NumPy
     from tests.benchmarks import harness
 
@@ -28,6 +34,17 @@ def main(argv=None, lines=None):
     if absent and not args.allow_missing:
         return fail(f"not installed: {', '.join(absent)}; run `pip install --group bench`, or add --allow-missing")
     return report({name: modules[name] for name in names}, args, absent)
+
+
+def reproduced(args):
+    from tests.benchmarks import reproduce
+
+    if unknown := [name for name in args.names[1:] if name not in reproduce.NAMES]:
+        return fail(f"no experiment is called {unknown[0]!r}; there are {', '.join(reproduce.NAMES)}")
+    use_threads(args.threads)
+    from tests.benchmarks import results
+
+    return reproduce.main(args.names[1:], results.machine(args.threads))
 
 
 def report(modules, args, absent):
@@ -61,7 +78,8 @@ def report(modules, args, absent):
 
 def parser():
     p = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="The library beside its peers.")
-    p.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; all of them by default")
+    names = f"{', '.join(NAMES)}, all by default; {', '.join(LONG)} by name only; or: reproduce, then experiments"
+    p.add_argument("names", nargs="*", metavar="NAME", help=names)
     p.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
     p.add_argument("--allow-missing", action="store_true", help="go on without peers that are not installed")
     p.add_argument("--threads", type=int, default=cores(), metavar="N", help="for every contender; default all cores")
