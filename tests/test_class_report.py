@@ -40,9 +40,10 @@ def submission(student, *lines, notes=(), seconds=1.0, late=timedelta(), penalty
     return record, Standing(student, None, None, None, None, datetime(2026, 3, 3), late, penalties, cells, {})
 
 
-def graded(*submissions, damaged=()):
+def graded(*submissions, damaged=(), absent=()):
     found = {r.student: r for r, _ in submissions if r.student != "unrecorded"}
-    return Graded("ps1", 4.0, None, ("nb",), found, {s.student: s for _, s in submissions}, damaged)
+    others = tuple(Standing(id, None, None, None, None, None, timedelta(), {}, {}, {}) for id in absent)
+    return Graded("ps1", 4.0, None, ("nb",), found, {s.student: s for _, s in submissions}, damaged, others)
 
 
 PIXEL = base64.b64decode(  # a PNG of one pixel
@@ -56,7 +57,7 @@ CLASS = graded(
                notes=["the test cell a was missing", "imports: subprocess"]),
     submission("dan", line("a", "partly right", 1.0, AXIS, AXIS), line("b", "needs manual", None)),
     submission("eve", line("a", "wrong", 0.0), line("b", "wrong", 0.0), lost="no notebook was handed in"),
-    damaged=("x.json",),
+    damaged=("x.json",), absent=("fay", "<b>gus"),
 )  # fmt: skip
 
 
@@ -78,6 +79,7 @@ def test_the_numbers_are_those_of_the_class():
     assert rows["eve"]["not_gradable"] == ["no notebook was handed in"]
     assert (rows["bob"]["late_hours"], rows["bob"]["penalty"], rows["bob"]["score"]) == (5.0, 0.25, 0.75)
     assert found["sandboxes"] == {"bubblewrap": 4}
+    assert found["absent"] == ["fay", "<b>gus"]
     json.dumps(found, allow_nan=False)
 
 
@@ -86,7 +88,8 @@ def test_the_page_says_the_numbers():
     assert violations(page) == []
     told = said(page)
     for words in (
-        "5 submissions: 3 graded, 1 to be graded by hand, 1 not gradable.", "4 scores, mean 1.44, median 0.88 of 4",
+        "5 submissions: 3 graded, 1 to be graded by hand, 1 not gradable. 2 more students of the gradebook handed",
+        "fay, <b>gus", "4 scores, mean 1.44, median 0.88 of 4",
         "a You lost the sign: -x. 2 (40 %)", "a You averaged over the wrong axis. 1 (20 %)",
         "b expected \u2026, got \u2026 2 (40 %)", "dan b", "eve no notebook was handed in",
         "cyd the test cell a was missing", "cyd imports: subprocess", "bob 5 h 0.25", "bob 9.0 s 3 MiB",

@@ -31,6 +31,7 @@ NAMES = {  # student -> (first name, last name, e-mail, the platform's number)
     "half": ("Zoë", "Größe 漢字", "half@x.example", "8"),
     "lost": ("\x1b[2J\x1b]0;owned\x07", "Points Possible", None, "9"),
 }
+ABSENT = "zed", ("Zed", "=1+1", "zed@x.example", "10")  # is in the gradebook and has handed nothing in
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def course(tmp_path_factory):
 
     with Gradebook(here.db_url) as book:
         book.update_or_create_assignment("ps1", duedate="2026-03-01 00:00:00 UTC")
-        for student, (first, last, email, lms_id) in NAMES.items():
+        for student, (first, last, email, lms_id) in [*NAMES.items(), ABSENT]:
             book.update_or_create_student(student, first_name=first, last_name=last, email=email, lms_user_id=lms_id)
     with gradebook.Writer(here, assignment) as writer:
         for student in NAMES:
@@ -82,6 +83,9 @@ def test_csv_has_everybody_and_says_what_is_final(exported):
     code, data = exported("csv")
     assert code == 1 and data.startswith(b"\xef\xbb\xbfstudent,") and data.endswith(b"\r\n")
     rows = {r["student"]: r for r in csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))}
+    absent = rows.pop(ABSENT[0])
+    assert (absent["status"], absent["score"], absent["why"]) == ("not handed in", "", "")
+    assert (absent["last_name"], absent["email"], absent["lms_user_id"]) == ("'=1+1", "zed@x.example", "10")
     assert set(rows) == set(NAMES)
     assert {s: r["score"] for s, r in rows.items()} == {**FINAL, "half": "3", "lost": ""}
     assert {s: r["status"] for s, r in rows.items()} == {
@@ -267,9 +271,10 @@ def test_the_same_scores_are_the_same_bytes(exported):
 def test_the_screen_names_who_is_not_final(course, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(course)
     assert exports.export("ps1", "moodle", tmp_path / "x.csv") == 1
-    first, partly, nothing, how = capsys.readouterr().out.splitlines()
+    first, partly, nothing, absent, how = capsys.readouterr().out.splitlines()
     assert first == f"{tmp_path}/x.csv: final scores of 4 of 6 submissions of ps1"
     assert partly == "! 1 partly graded, not in the file: half" and nothing == "! 1 not graded, not in the file: lost"
+    assert absent == "! 1 handed nothing in, not in the file: zed"
     assert how.startswith("In Moodle: ")
     monkeypatch.chdir(course / "source")
     assert exports.export("ps1", "csv") == 1 and (course / "source" / "ps1-csv.csv").is_file()
@@ -280,7 +285,7 @@ def test_the_screen_names_who_is_not_final(course, tmp_path, monkeypatch, capsys
 def test_a_terminal_of_80_columns_is_wide_enough(course):
     text, _ = terminal(course, 80, "export", "ps1", "--to", "canvas", "--out", "x.csv")
     (course / "x.csv").unlink()
-    assert text.count("\n") == 4 and max(map(len, text.splitlines())) <= 80
+    assert text.count("\n") == 5 and max(map(len, text.splitlines())) <= 80
 
 
 def test_an_id_that_cannot_be_written_is_named_and_costs_nobody_else(course, tmp_path, monkeypatch, capsys):
@@ -290,7 +295,7 @@ def test_an_id_that_cannot_be_written_is_named_and_costs_nobody_else(course, tmp
     who = SimpleNamespace(student="ada", first_name=None, last_name=None, email=None, lms_id=None, timestamp=None,
                           cells={("p", "a"): cell}, final=1.0, penalty=0.0)  # fmt: skip
     there = {"ada": who, evil: SimpleNamespace(**{**vars(who), "student": evil})}
-    monkeypatch.setattr(exports.records, "read", lambda *_: SimpleNamespace(standings=there, max_score=2.0))
+    monkeypatch.setattr(exports.records, "read", lambda *_: SimpleNamespace(standings=there, max_score=2.0, absent=()))
     for to in ("csv", "canvas", "moodle", "gradescope"):
         assert exports.export("ps1", to, tmp_path / "out") == 1
         data = (tmp_path / "out").read_bytes()

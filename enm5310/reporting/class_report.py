@@ -53,6 +53,7 @@ def summary(graded):
         "median": statistics.median(scored) if scored else None,
         "exercises": _exercises(every, titles, submissions), "mistakes": _mistakes(every, titles, named=True),
         "messages": _mistakes(every, titles, named=False), "notes": _notes(found), "damaged": list(graded.damaged),
+        "absent": [standing.student for standing in graded.absent],
         "sandboxes": dict(Counter(_sandboxes(found))),
     }  # fmt: skip
 

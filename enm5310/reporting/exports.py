@@ -1,7 +1,7 @@
 """``enm5310 export``: the scores of the gradebook as a file that a learning platform imports (see ``formats``).
 
 For a platform a score is final or it is not there: what waits for a human, or could not be graded, is left out and
-told.  In ``--to csv`` it is there with its status.
+told.  In ``--to csv`` it is there with its status, and so are students of the gradebook who handed nothing in.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from enm5310.practice.runner import line
 from enm5310.practice.screens import console
 from enm5310.reporting import formats, records
 
-STATUSES = "graded", "partly graded", "not graded"
+STATUSES = "graded", "partly graded", "not graded", "not handed in"
 SUFFIX = {"gradescope": "zip"}
 HOW = {
     "csv": "It opens in a spreadsheet.",
@@ -49,12 +49,14 @@ def export(assignment, to, out=None):
     here = course.find()
     graded = records.read(here, assignment)
     rows = [row_of(standing, graded.max_score) for standing in graded.standings.values()]
-    kept, left = _writable([row for row in rows if to == "csv" or row.status == "graded"], to, assignment)
+    absent = [row_of(standing, graded.max_score)._replace(status="not handed in") for standing in graded.absent]
+    wanted = [*rows, *absent] if to == "csv" else [row for row in rows if row.status == "graded"]
+    kept, left = _writable(wanted, to, assignment)
     if not kept and not left:
         raise Problem(f"no score of {assignment} is final yet: `enm5310 export {assignment} --to csv` has all there is")
     path = Path(out).expanduser() if out else Path(f"{assignment}-{to}.{SUFFIX.get(to, 'csv')}")
     write(path.absolute(), formats.FORMATS[to](assignment, kept))
-    _tell(console(), assignment, to, path, rows, kept, left)
+    _tell(console(), assignment, to, path, [*rows, *absent], kept, left)
     return 1 if left or any(row.status != "graded" for row in rows) else 0
 
 
@@ -92,14 +94,19 @@ def _writable(rows, to, assignment):
 
 def _tell(out, assignment, to, path, rows, kept, left):
     final = sum(row.status == "graded" for row in kept)
-    people = f"{len(rows)} submission{'s' * (len(rows) != 1)}"
+    handed_in = sum(row.status != "not handed in" for row in rows)
+    people = f"{handed_in} submission{'s' * (handed_in != 1)}"
     out.print(Text(f"{line(str(path))}: final scores of {final} of {people} of {line(assignment)}"))
     so_far = "with the score so far" if to == "csv" else "not in the file"
-    for status, words in (("partly graded", f"partly graded, {so_far}"), ("not graded", "not graded, without a score")):
+    for status, words in (
+        ("partly graded", f"partly graded, {so_far}"), ("not graded", "not graded, without a score"),
+        ("not handed in", "handed nothing in, without a score"),
+    ):  # fmt: skip
         names = [line(row.student) for row in rows if row.status == status]
         if names:
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-            words = words if to == "csv" or status == "partly graded" else "not graded, not in the file"
+            if to != "csv":
+                words = words.replace("without a score", "not in the file")
             out.print(Text(f"! {len(names)} {words}: {', '.join(names[:5])}{more}", style="yellow"))
     for student, why in left:
         out.print(Text(f"! {line(repr(student))}: {why}", style="red"))

@@ -89,6 +89,7 @@ class Graded(NamedTuple):
     records: dict  # student -> Record
     standings: dict  # student -> Standing
     damaged: tuple  # names of the record files that cannot be read
+    absent: tuple = ()  # Standings without cells: students in the gradebook who have handed nothing in
 
 
 def read(course, assignment):
@@ -98,10 +99,10 @@ def read(course, assignment):
     records, damaged = _records(Journal(course, assignment).folder)
     if not gradebook.exists(course):
         raise Problem(f"there are no grades of {assignment} yet: {again}")
-    max_score, duedate, standings = _standings(course, assignment)
+    max_score, duedate, standings, absent = _standings(course, assignment)
     if not standings:
         raise Problem(f"there are no grades of {assignment} yet: {again}")
-    return Graded(assignment, max_score, duedate, names, records, standings, damaged)
+    return Graded(assignment, max_score, duedate, names, records, standings, damaged, absent)
 
 
 def is_current(record, standing):
@@ -150,7 +151,7 @@ def _record(stored, student):
 
 
 def _standings(course, assignment):
-    """(max score, due date, {student: Standing}) in a few queries, whatever the size of the class."""
+    """(max score, due date, {student: Standing}, absent) in a few queries, whatever the size of the class."""
     from nbgrader import api as t
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -165,7 +166,7 @@ def _standings(course, assignment):
 def _read(db, t, assignment):
     about = db.query(t.Assignment.id, t.Assignment.duedate).filter(t.Assignment.name == assignment).first()
     if about is None:
-        return 0.0, None, {}
+        return 0.0, None, {}, ()
     worth = {}
     for kind in (t.GradeCell, t.TaskCell):
         rows = db.query(kind.id, t.Notebook.name, kind.name, kind.max_score).join(
@@ -177,7 +178,10 @@ def _read(db, t, assignment):
     for id, time, extension, who in people.filter(S.assignment_id == about.id):
         due = about.duedate and about.duedate + (extension or timedelta())
         late = max(timedelta(), time - due) if time and due else timedelta()
-        made[id] = Standing(who.id, who.first_name, who.last_name, who.email, who.lms_user_id, time, late, {}, {}, {})
+        made[id] = _standing(who, time, late)
+    there = db.query(S.student_id).filter(S.assignment_id == about.id)
+    others = db.query(t.Student).filter(t.Student.id.not_in(there)).order_by(t.Student.id)
+    absent = tuple(_standing(who, None, timedelta()) for who in others)
     rows = db.query(N.id, N.assignment_id, N.late_submission_penalty, t.Notebook.name).join(
         t.Notebook, t.Notebook.id == N.notebook_id).filter(t.Notebook.assignment_id == about.id)  # fmt: skip
     for id, submission, penalty, name in rows:
@@ -199,5 +203,9 @@ def _read(db, t, assignment):
             standing, name = owner[notebook]
             standing.comments[name, cell] = auto, manual
     sorted_ = [s._replace(cells=dict(sorted(s.cells.items()))) for s in made.values()]
-    return sum(points for *_, points in worth.values()), about.duedate, {
-        s.student: s for s in sorted(sorted_, key=lambda s: s.student)}  # fmt: skip
+    standings = {s.student: s for s in sorted(sorted_, key=lambda s: s.student)}
+    return sum(points for *_, points in worth.values()), about.duedate, standings, absent
+
+
+def _standing(who, time, late):
+    return Standing(who.id, who.first_name, who.last_name, who.email, who.lms_user_id, time, late, {}, {}, {})

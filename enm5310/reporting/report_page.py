@@ -14,6 +14,7 @@ def page(found):
     sections = [
         ("Scores", _scores(found)), ("For the next lecture", _mistakes(found)), ("Exercises", _exercises(found)),
         ("To be graded by hand", _waiting(found)), ("Not gradable", _lost(found)),
+        ("Nothing handed in", _absent(found)),
         ("Tampering and integrity", _notes(found)), ("Late", _late(found)),
         ("Slowest submissions", _slowest(found)),
     ]  # fmt: skip
@@ -29,7 +30,9 @@ def _headline(found):
     rows = found["submissions"]
     lost, waiting = sum(bool(r["not_gradable"]) for r in rows), sum(bool(r["waits"]) for r in rows)
     done = len(rows) - lost - waiting
-    return f"{count(len(rows), 'submission')}: {done} graded, {waiting} to be graded by hand, {lost} not gradable."
+    told = f"{count(len(rows), 'submission')}: {done} graded, {waiting} to be graded by hand, {lost} not gradable."
+    absent = len(found["absent"])
+    return f"{told} {count(absent, 'more student')} of the gradebook handed nothing in." if absent else told
 
 
 def _warnings(found):
@@ -115,6 +118,14 @@ def _waiting(found):
 def _lost(found):
     rows = [(text(r["student"]), text("; ".join(r["not_gradable"]))) for r in found["submissions"] if r["not_gradable"]]
     return _table("", ("Student", "Why"), rows) if rows else "<p>All submissions could be graded.</p>"
+
+
+def _absent(found):
+    """Names alone: whoever is in the gradebook, by `nbgrader db student import` or for another assignment."""
+    if not found["absent"]:
+        return "<p>Everybody in the gradebook has handed something in.</p>"
+    names = ", ".join(found["absent"][:LINES])
+    return f"<p>{text(names)}</p>\n" + _more(len(found["absent"]), LINES)
 
 
 def _notes(found):
