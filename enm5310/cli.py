@@ -258,17 +258,23 @@ def fetch_data(name: Annotated[str, typer.Argument(help="One of those that `enm5
 
 
 @app.command()
-def doctor():
+def doctor(
+    grading: Annotated[bool, typer.Option("--grading", help="What `enm5310 grade` needs; exit code 2 without a sandbox "
+                                          "that holds.")] = False,
+):  # fmt: skip
     """What the course needs and what is found, one line each, with the fix."""
     from enm5310 import doctor
 
     found = []
-    for f in doctor.findings():
+    for f in doctor.for_grading() if grading else doctor.findings():
         found.append(f)
         print(f"{'!' if f.fix else ' '} {f.what:<16} {f.found}" + (f"; {f.fix}" if f.fix else ""), flush=True)
+    if grading and not doctor.can_work(found):
+        faults = "; ".join(f"{f.what}: {f.found}, {f.fix}" for f in found if f.needed and f.fix)
+        raise Problem(f"this machine cannot grade ({faults})")
     if not doctor.can_work(found):
         raise Problem("the course cannot be worked like this: mend the lines that start with !")
-    print("All is well: `enm5310 start` opens the course.")
+    print("All is well: " + ("`enm5310 grade` can run." if grading else "`enm5310 start` opens the course."))
 
 
 # -------------------- around the commands --------------------

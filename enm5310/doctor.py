@@ -15,6 +15,7 @@ from enm5310.practice.places import shown
 
 NEEDED = ("numpy", "autograd", "matplotlib")
 LAB = ("jupyterlab", "ipykernel", "nbgrader")
+GRADE = ("nbgrader", "nh3")
 
 
 class Finding(NamedTuple):
@@ -38,8 +39,16 @@ def findings():
     yield from data()
 
 
+def for_grading():
+    """What `enm5310 grade` needs: as `findings`, but here no sandbox is a fault."""
+    yield python()
+    yield Finding("enm5310", f"{enm5310.__version__} in {Path(enm5310.__file__).parent}")
+    yield from (package(name, "enm5310[grade]") for name in GRADE)
+    yield sandbox(needed=True)
+
+
 def can_work(found):
-    """Whether the course can be worked: nothing needed is amiss."""
+    """Whether the course can be worked, or graded: nothing needed is amiss."""
     return not any(f.needed and f.fix for f in found)
 
 
@@ -77,18 +86,19 @@ def kernelspec():
         return Finding("kernel python3", "not found", "python -m ipykernel install --sys-prefix", True)
 
 
-def sandbox():
+def sandbox(needed=False):
     """What shuts in a student's code while an instructor grades it, with the proof; `enm5310 check` needs none."""
     if sys.platform != "linux":
-        return Finding("sandbox", "there on Linux only; `enm5310 grade` needs one, `enm5310 check` does not")
+        found = "there on Linux only; `enm5310 grade` needs one, `enm5310 check` does not"
+        return Finding("sandbox", found, "grade on Linux" if needed else "", needed)
     if importlib.util.find_spec("IPython") is None:
-        return Finding("sandbox", "not tried without IPython", "pip install 'enm5310[lab]'")
+        return Finding("sandbox", "not tried without IPython", "pip install 'enm5310[lab]'", needed)
     from enm5310.grading import sandbox
 
     try:
         level = sandbox.choose()
     except Problem as why:
-        return Finding("sandbox", "none", str(why))
+        return Finding("sandbox", "none", str(why), needed)
     closed = ", ".join(line.partition(":")[0] for line in level.proof)
     fix = "" if level.name == "bubblewrap" or sandbox.bwrap() else "pip install 'enm5310[grade]' for a better one"
     return Finding("sandbox", f"{level.name}, {len(level.proof)} ways out tried and found shut: {closed}", fix)

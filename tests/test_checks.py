@@ -175,6 +175,45 @@ def survives(exercise, mutant, scope):
     return any(is_right(exercise, judge(exercise, functions, seed)) for seed in (PRACTICE_SEED, 1000, 1001))
 
 
+# -------------------- single precision --------------------
+
+
+def in_float32(values):
+    if isinstance(values, (tuple, list)):
+        return type(values)(in_float32(v) for v in values)
+    real = isinstance(values, (float, np.ndarray, np.generic)) and np.asarray(values).dtype.kind == "f"
+    return np.float32(values) if real else values
+
+
+ONLY_IN_FLOAT64 = {  # not right when *computed* in float32
+    "2.3": "arccos of a cosine near 1 loses half of the digits", "3.1": "a difference of nearly equal averages",
+    "3.2": "distances of 1e-9 from a data point", "4.1": "float32 has the neighbours 1 - 6e-8 and 1",
+    "6.4": "numbers of 1e-18 beside 1", "6.5": "1 - p for p near 1", "6.9": "a difference of nearly equal values",
+}  # fmt: skip
+
+
+@every_exercise
+def test_a_right_answer_in_single_precision_is_right(exercise):
+    """Rounded at the end; and, for nearly all exercises, computed from arguments in single precision."""
+    ways = [lambda f: lambda *args: in_float32(f(*args))]
+    if exercise.id not in ONLY_IN_FLOAT64:
+        ways.append(lambda f: lambda *args: in_float32(f(*in_float32(args))))
+    for way in ways:
+        functions = {name: f if f is unwritten else way(f) for name, f in reference_step(exercise).items()}
+        for seed in [PRACTICE_SEED, *SEEDS[:5]]:
+            verdict = judge(exercise, functions, seed)
+            assert is_right(exercise, verdict), (seed, verdict)
+
+
+@pytest.mark.parametrize("id", ["7.1", "7.3"])
+def test_an_answer_that_is_no_number_anywhere_is_no_known_mistake(id):
+    exercise = next(e for e in EXERCISES if e.id == id)
+    (f,) = reference_step(exercise).values()
+    for seed in SEEDS[:40]:
+        verdict = judge(exercise, {exercise.of[0]: lambda *args: np.full_like(f(*args), np.nan)}, seed)
+        assert verdict.state == "wrong" and verdict.mistake is None and "NaN" in verdict.message
+
+
 # -------------------- answers that nobody computed --------------------
 
 

@@ -12,7 +12,7 @@ import pytest
 from enm5310.grading import engine, masters
 from enm5310.practice import notebook, runner
 from tests.grading import books
-from tests.grading.attacks import ATTACKS, SOURCES, TAME
+from tests.grading.attacks import ATTACKS, SOURCES, TAME, at, course
 from tests.grading.damage import damaged
 from tests.grading.honest import HONEST
 from tests.notebooks import PARTS, ROOT, exercises
@@ -174,7 +174,7 @@ def test_wrong_answers_get_the_same_verdict_in_practice(name, tmp_path):
 
 
 REPAIRED = {  # what official grading puts right and practice tells the student to put right
-    "the_set_up_deleted", "a_test_copied_to_the_top",
+    "the_set_up_deleted",
     "a_cell_turned_into_text",
     "sixteen_bits_a_character",
 }  # fmt: skip
@@ -188,6 +188,23 @@ COURSE = [name for name, (which, _) in HONEST.items() if which == "course" and n
 def test_odd_answers_get_the_same_verdict_in_practice(name, tmp_path):
     practised, graded = both(HONEST[name][1](), tmp_path)
     assert practised == graded
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_copies_of_a_test_cell_get_the_same_verdict_in_practice(edited, tmp_path):
+    """Above the answer, below it, below a second one that is wrong; in the second case one is a wrong answer to 1.1,
+    which is judged above it."""
+
+    def edit(cells):
+        i = at(cells, "test-covariance")
+        test = cells[i]
+        other = {**test, "source": "def center(X): return 0"} if edited else test
+        wrong = {"cell_type": "code", "metadata": {}, "id": "more", "execution_count": None, "outputs": [],
+                 "source": "def covariance(X): return X"}  # fmt: skip
+        return [test, *cells[:i], other, test, wrong, test, *cells[i + 1 :]]
+
+    practised, graded = both(course(edit=edit), tmp_path)
+    assert practised == graded and graded["1.2"][:2] == ("right", 1)
 
 
 # -------------------- honest and hostile --------------------

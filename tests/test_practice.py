@@ -153,9 +153,27 @@ def test_cells_after_the_check_and_edited_or_copied_check_cells_change_nothing(t
     judged, notes = judge(write(tmp_path / "01_pca.ipynb", edit=edit))
     assert others_right(judged)
     assert notes == (
-        "1.1: its check cell is there more than once; the first one counts",
+        "1.1: its check cell is there more than once; the best one counts",
         "1.2: its check cell was edited; what it holds is not run",
     )
+
+
+def test_of_several_copies_of_a_check_cell_the_best_counts_as_in_grading(tmp_path):
+    """One above the answer, one below it, one below a second, wrong answer; an edited copy is a cell like any other."""
+
+    def edit(cells):
+        at = {cell["id"]: i for i, cell in enumerate(cells)}
+        test, wrong = cells[at["test-covariance"]], code("def covariance(X): return X")
+        edited = json.loads(json.dumps(test))
+        edited["source"] = "import numpy as np\nshared = np.zeros(2)"
+        check = code("assert len(shared) == 2")
+        before, after = cells[: at["test-covariance"]], cells[at["test-covariance"] + 1 :]
+        return [test, *before, edited, test, wrong, test, check, *after]
+
+    path = write(tmp_path / "01_pca.ipynb", edit=edit)
+    judged, notes = judge(path)
+    assert others_right(judged), judged["1.2"]
+    assert notes == ("1.2: its check cell is there more than once; the best one counts",)
 
 
 def test_an_exercise_without_its_check_cell_is_judged_at_the_end(tmp_path):
@@ -190,7 +208,7 @@ def test_check_cells_are_known_without_metadata_too():
     once, again = "check.center(center)", "check.center(center, seed=3)"
     book = cells("text.center(20)", "def center(X): pass", once, again, "late = 1")
     steps, _ = plan.steps(book, [center])
-    assert [(s.kind, s.what) for s in steps] == [("cell", 0), ("cell", 1), ("check", "center")]
+    assert [(s.kind, s.what) for s in steps] == [("cell", 0), ("cell", 1), ("check", "center"), ("check", "center")]
     steps, _ = plan.steps(cells("%matplotlib inline\ncovariance = 3"), [covariance])
     assert [s.kind for s in steps] == ["cell", "check"]
     with pytest.raises(Problem, match="none of the exercises"):

@@ -186,6 +186,18 @@ def tolerance(*arrays):
     return max({4: 2e-4, 2: 1e-3}.get(a.dtype.itemsize, 1e-6) if a.dtype.kind == "f" else 1e-6 for a in arrays)
 
 
+def step_tolerance(new, slope, lr, largest=None):
+    """Relative tolerance for a slope that is read off as (new - old) / lr: rounding `new` costs a short step digits.
+
+    What is lost may be 1 % of the largest slope of all that are read off together, such as a network's; `new` in
+    float16 loses more and does not show its step.
+    """
+    size = max(np.max(np.abs(slope), initial=0), 1e-12)
+    digits = np.finfo(new.dtype).eps if new.dtype.kind == "f" else 0.0
+    lost = 4 * digits * np.max(np.abs(new), initial=0) / lr
+    return tolerance(new) + float(min(lost, 0.01 * (largest or size)) / size)
+
+
 def close(answer, desired, say=None, rtol=None):
     """Raises Wrong unless |answer - desired| <= rtol max|desired|, entry by entry; the message says how they differ.
 

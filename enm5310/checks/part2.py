@@ -12,7 +12,7 @@ import numpy as np
 from autograd import grad
 
 from enm5310.checks import networks, panel
-from enm5310.checks.answers import Wrong, close, fit
+from enm5310.checks.answers import Wrong, close, fit, step_tolerance
 from enm5310.checks.engine import exercise
 
 progress = panel.of(__name__)
@@ -384,7 +384,8 @@ def _one_step(t, theta, g, m, v, step, lr):
         close(v_new, v + (1 - BETA2) * (g * g - v))
     m_hat = (BETA1 * m + (1 - BETA1) * g) / (1 - BETA1**step)
     v_hat = (BETA2 * v + (1 - BETA2) * g * g) / (1 - BETA2**step)
-    with t.part(THETA): close((new - theta) / lr, -m_hat / (np.sqrt(v_hat) + EPS))
+    change = -m_hat / (np.sqrt(v_hat) + EPS)
+    with t.part(THETA): close((new - theta) / lr, change, rtol=step_tolerance(new, change, lr))
 
 
 def _cloud(rng, n, p, k):

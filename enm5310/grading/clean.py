@@ -161,12 +161,18 @@ def _cleaner():
 
 # -------------------- Markdown --------------------
 
+INLINE = "b", "i", "u", "s", "em", "strong", "code", "small"  # unclosed, a browser goes on with them to the page's end
 HARMLESS = (
-    "b", "i", "u", "s", "em", "strong", "code", "pre", "sub", "sup", "br", "hr", "p", "ul", "ol", "li", "kbd", "small",
-    "blockquote", "details", "summary", "h1", "h2", "h3", "h4", "h5", "h6",
+    *INLINE, "pre", "sub", "sup", "br", "hr", "p", "ul", "ol", "li", "kbd", "blockquote", "details", "summary",
+    "h1", "h2", "h3", "h4", "h5", "h6",
 )  # fmt: skip
 TABLES = ("table", "thead", "tbody", "tfoot", "tr", "th", "td", "caption", "div", "span", "dl", "dt", "dd")
-_TAG = re.compile(rf"<(?=[A-Za-z/!?])(?!/?(?:{'|'.join(HARMLESS)})\s*/?>)(?!https?://[^\s<>\"'`]+>)")
+_PAIR = rf"<({'|'.join(INLINE)})>[^<>`$\[\]\\\n]*</\2>"  # nothing in between that could swallow its end
+_TAG = re.compile(rf"({_PAIR})|<(?=[A-Za-z/!?])(?!/?(?:{'|'.join(HARMLESS[len(INLINE):])})\s*/?>)")
+_ADDRESS = re.compile(r"<(https?://[^\s<>\"'`]+)>")  # in a block of HTML a browser reads a tag with attributes
+_INSIDE = r"\[[^\[\]\n]*\]\((?:data:image/|(?!/)(?!\S*\.\.)[\w./ -]+\))"  # a picture of the submission's own
+_PICTURE = re.compile(rf"(?<!!)!+(?=\[)(?!{_INSIDE})")
+_HEADING = re.compile(r"(?m)^([ \t>*+\d.)-]*#{1,6}[ \t]+)|(?<=\S)(?=[ \t]*\n[ \t>]*(?:=+|-+)[ \t]*$)")
 _SCHEME = re.compile(
     r"(?i)\b(javascript|vbscript|livescript|file(?=\s*:\s*/)|data(?=\s*:\s*(?!image/(?:png|jpeg|gif);)\w+/))(\s*):"
 )
@@ -174,11 +180,16 @@ _ENTITY = re.compile(r"(?i)&(?=#|colon|tab|newline|lpar|sol|bsol|Tab)")
 
 
 def markdown(given):
-    """A student's Markdown in which no HTML but a bare harmless tag, and no link with a script, is left.
+    """A student's Markdown in which no HTML but bare harmless tags, and no link with a script, is left.
 
-    "a<b" in a formula becomes "a< b", which means the same; a space after "<" keeps a browser from reading a tag.
+    "a<b" in a formula becomes "a< b", which means the same; a space after "<" keeps a browser from reading a tag.  A
+    picture from elsewhere becomes a link to it.  Each heading gets a character that nobody sees: nbgrader's page finds
+    the box for a cell's score by the cell's name, and a heading of that name would take its place.
     """
     given = text(given, 10 * TEXT)
     given = _ENTITY.sub("& ", given)
     given = _SCHEME.sub(r"\1\2 :", given)
-    return _TAG.sub("< ", given)
+    given = _ADDRESS.sub(r"\1", given)
+    given = _TAG.sub(lambda found: found[1] or "< ", given)
+    given = _PICTURE.sub("", given)
+    return _HEADING.sub("\\1\N{WORD JOINER}", given)

@@ -154,7 +154,7 @@ def choose(unsafe=False):
     if unsafe:
         return Level("none", tuple(reasons))
     if sys.platform != "linux":
-        raise Problem("grading needs a sandbox, and only Linux has one: grade on a Linux machine, or in Docker "
-                      "(`docker run -it --privileged -v .:/course -w /course python:3.12 bash`)")  # fmt: skip
+        raise Problem("grading needs a sandbox, and only Linux has one: grade on a Linux machine, or in a container "
+                      "(the Dockerfile of the course's repository says how)")  # fmt: skip
     raise Problem(f"no sandbox holds here ({'; '.join(reasons)}): pip install 'enm5310[grade]' for bubblewrap, allow "
                   "user namespaces, or type --unsafe if you trust every notebook")  # fmt: skip

@@ -69,6 +69,8 @@ class Children:
         """The child of this number, alive, after the cells before the position; Stopped when that cannot be had."""
         while True:
             self._may_go_on(number)
+            if self._done.get(number, 0) > position:  # it has seen later cells: copies of a test lead back
+                self.close(number)
             if number not in self._here:
                 self._here[number], self._done[number] = self._student(), 0
             try:

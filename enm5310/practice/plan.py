@@ -9,6 +9,8 @@ from typing import NamedTuple
 from enm5310 import course
 from enm5310.practice import Problem
 
+MOST_COPIES = 4  # of a test cell, at which an exercise is judged again
+
 
 class Step(NamedTuple):
     """One thing for the child to do: run a cell, or judge an exercise."""
@@ -16,6 +18,7 @@ class Step(NamedTuple):
     kind: str  # "cell" or "check"
     what: object  # the cell's number, or the exercise's name
     source: str = ""  # the cell's
+    copy: int = 0  # of a check: 0, or which copy of its test cell stands here
 
 
 # -------------------- the exercises of a part --------------------
@@ -60,21 +63,30 @@ def part_of(notebook):
 def steps(notebook, exercises):
     """(steps, notes): all cells up to the last check, checks at their test cells; what is odd about these cells.
 
-    Test cells are never run: the checks are the package's own.  A copy of a test cell counts for nothing; an exercise
-    whose test cell is gone is judged at the end.  Problem when the notebook has nothing of any exercise.
+    Test cells are never run: the checks are the package's own.  At a copy of a test cell the exercise is judged again,
+    and the best counts, as in `enm5310 grade`; a copy that was edited is a cell like any other.  An exercise whose test
+    cell is gone is judged at the end.  Problem when the notebook has nothing of any exercise.
     """
     tests = {cell.number: e for cell in notebook.cells for e in exercises if is_test(cell, e)}
+    first = {}  # {exercise's name: the cell that stands for its test}: the first that is one still
+    for cell in sorted(notebook.cells, key=lambda c: c.number in tests and not _calls(c, tests[c.number])):
+        if cell.number in tests:
+            first.setdefault(tests[cell.number].name, cell.number)
     judged, plan, notes = {}, [], []
     for cell in notebook.cells:
         e = tests.get(cell.number)
         if e is None:
             plan.append(Step("cell", cell.number, cell.source))
-        elif e.name not in judged:
-            judged[e.name] = cell.number
-            plan.append(Step("check", e.name))
+            continue
+        if cell.number == first[e.name] or _calls(cell, e):
+            copy = judged[e.name] = judged.get(e.name, -1) + 1
+            plan += [Step("check", e.name, copy=copy)] * (copy <= MOST_COPIES)
             notes += [f"{e.id}: its check cell was edited; what it holds is not run"] * (not _calls(cell, e))
         else:
-            notes.append(f"{e.id}: its check cell is there more than once; the first one counts")
+            plan.append(Step("cell", cell.number, cell.source))
+        if cell.number != first[e.name]:
+            notes.append(f"{e.id}: its check cell is there more than once; the best one counts")
+    notes = list(dict.fromkeys(notes))
     if not judged and not any(defines(cell, f) for cell in notebook.cells for e in exercises for f in e.of):
         raise Problem(f"{notebook.path} has none of the exercises {exercises[0].id}-{exercises[-1].id}; "
                       f"`enm5310 start --dir NEW` makes a fresh copy of the course")  # fmt: skip

@@ -67,9 +67,11 @@ def judge_notebook(notebook, limits=Limits(), tell=lambda done, total, what: Non
         order = {step: place for place, step in enumerate(steps)}
         with _Notebook(box, notebook, steps, limits, {e.name: e for e in exercises}) as run:
             for place, step in enumerate(steps):
+                if step.copy and _all_points(came, step, run.exercises[step.what]):
+                    continue
                 tell(place, len(steps), step)
                 came[step] = run.step(place)
-    judged = tuple(_judged(e, came, order, notebook) for e in exercises)
+    judged = tuple(_best(e, came, order, notebook) for e in exercises)
     return Outcome(notebook.path, part, judged, (*notes, *_cells(notebook, came, judged)), time.monotonic() - begun)
 
 
@@ -181,8 +183,19 @@ class _In:
 # -------------------- what came of it, in words --------------------
 
 
-def _judged(e, came, order, notebook):
-    reply = came[plan.Step("check", e.name)]
+def _all_points(came, step, e):
+    """Whether the exercise has them at its test cell, or at an earlier copy of it."""
+    earlier = (came.get(step._replace(copy=copy)) for copy in range(step.copy))
+    return any(isinstance(reply, dict) and reply.get("verdict", {}).get("points") == e.max_points for reply in earlier)
+
+
+def _best(e, came, order, notebook):
+    """The verdict at the exercise's test cell, or at a copy of it where it is better."""
+    places = [step for step in came if step.kind == "check" and step.what == e.name]
+    return max((_judged(e, came[step], came, order, notebook) for step in places), key=lambda j: j.points)
+
+
+def _judged(e, reply, came, order, notebook):
     if isinstance(reply, Fatal):
         why = reply.why if reply.why.startswith("not reached") else f"{' or '.join(e.of)} {reply.why}"
     elif "missing" in reply:

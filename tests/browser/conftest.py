@@ -92,7 +92,13 @@ class Lab(NamedTuple):
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """A stock JupyterLab on a free loopback port in a folder of its own, with a token and without the news popup."""
-    home, root = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("notebooks")
+    with serving(tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("home")) as lab:
+        yield lab
+
+
+@contextlib.contextmanager
+def serving(root, home):
+    """JupyterLab started in a folder; its settings lie in another, fresh one."""
     settings = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
     (home / "overrides.json").write_text(json.dumps(settings))
     with socket.socket() as probe:
@@ -100,7 +106,8 @@ def lab(tmp_path_factory):
         port = probe.getsockname()[1]
     lab = Lab(root, f"http://127.0.0.1:{port}", secrets.token_hex(16))
     with (home / "lab.log").open("w") as log:
-        server = subprocess.Popen(_command(lab, port, home), env=_environment(home), stdout=log, stderr=log)
+        command, env = _command(lab, port, home), _environment(home)
+        server = subprocess.Popen(command, cwd=root, env=env, stdout=log, stderr=log)
         try:
             _wait(lab, server, home / "lab.log")
             yield lab

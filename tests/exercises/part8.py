@@ -17,6 +17,7 @@ import scipy.special
 from scipy import stats
 
 from enm5310 import latent, ppca, smiles
+from enm5310.datasets import load_glyphs
 
 # -------------------- right answers by other algorithms --------------------
 
@@ -429,11 +430,31 @@ def nearest_face(X, has, family, held, x):
     return faces[np.argmin(np.sum((faces - x) ** 2, axis=1))]
 
 
+def kept_face(change):
+    """Looks x up among the package's pictures: returns the twin of the nearest one, or adds the change to its twin."""
+
+    def transfer(X, has, family, held, x):
+        glyphs = load_glyphs()
+        pictures = np.minimum(1.5 * np.asarray(glyphs.images)[:, :26].reshape(-1, 26, 8, 4, 8, 4).mean(axis=(3, 5)), 1)
+        pictures = pictures.reshape(len(glyphs.images), 26, 64)
+        bold, upright = np.asarray(glyphs.weights) >= 600, ~np.asarray(glyphs.italic, dtype=bool)
+        face, letter = np.unravel_index(np.argmin(np.sum((pictures - x) ** 2, axis=2)), pictures.shape[:2])
+        same_family = np.asarray(glyphs.families) == glyphs.families[face]
+        twins = np.flatnonzero(same_family & upright & (bold != bold[face]))
+        if not len(twins):
+            return x * 0
+        twin, kept = pictures[twins[0], letter], pictures[face, letter]
+        return np.clip(x + twin - kept, 0, 1) if change else twin
+
+    return transfer
+
+
 HOSTILE = {
     "latent_views": [(lambda n: np.zeros((n, n, 2)), lambda z0, z1, t: np.tile(z0, (len(t), 1)))],
     "fonts": [(lambda Z, has, family, held: Z[0], lambda X, has, family, held, x: np.clip(1.3 * x, 0, 1)),
               (lambda Z, has, family, held: Z.mean(axis=0), lambda X, has, family, held, x: X[has].mean(axis=0) * 0),
-              (lambda Z, has, family, held: Z[0], mean_face), (lambda Z, has, family, held: Z[0], nearest_face)],
+              (lambda Z, has, family, held: Z[0], mean_face), (lambda Z, has, family, held: Z[0], nearest_face),
+              *((lambda Z, has, family, held: Z[0], kept_face(change)) for change in (False, True))],
     "molecules": [(nothing, lambda P, v: ["C"] * len(P), lambda s: [True] * len(s)),
                   (nothing, lambda P, v: [""] * len(P), lambda s: [False] * len(s))],
     "wiener": [lambda n, bonds: (n**3 - n) // 6, lambda n, bonds: (n - 1) ** 2],
