@@ -177,7 +177,7 @@ def grade(
     if assignment is None:
         raise Problem("Missing argument 'ASSIGNMENT': `enm5310 grade --help` says what there is")
     if history:
-        return command.history(assignment, tuple(student or ()))
+        return command.history(assignment, tuple(student or ()), json and json.absolute())
     asked = command.Asked(
         assignment, submitted, jobs, scheduler, json and json.absolute(), pattern, unsafe, tuple(student or ()), fresh,
         dry_run, because,

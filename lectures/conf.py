@@ -1,7 +1,7 @@
 """Sphinx's settings for the course's site.  ``python lectures/_site/build.py OUT`` stages the sources and calls Sphinx.
 
 The tag ``lite`` says that JupyterLite lies in the site, so that "open in the browser" has something to open.
-Formulas are rendered here, by KaTeX in node; style and fonts lie in ``_site/static``: no page asks anything of another host.
+Formulas are rendered here, by KaTeX in node; style and fonts lie in ``_site/static``: no page asks another host.
 """
 
 import sys
@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.viewcode",
     "sphinxcontrib.katex",
+    "patience",
     "pages",
     "docstrings",
 ]  # fmt: skip
@@ -48,6 +49,7 @@ autodoc_default_options = {"members": True}
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 viewcode_line_numbers = True
+viewcode_follow_imported_members = False  # each name is documented in the module that defines it
 
 # -------------------- appearance --------------------
 

@@ -17,6 +17,7 @@ PLAIN = {
 WITH = {
     "html": {"lang"}, "a": {"href", "class"}, "img": {"alt", "src", "width", "height"}, "th": {"scope"}, "td": set(),
     "meta": {"charset", "http-equiv", "content", "name"}, "span": {"aria-hidden"}, "h2": {"id"}, "main": {"id"},
+    "pre": {"tabindex"},
 }  # fmt: skip
 
 
@@ -39,6 +40,8 @@ def violations(page):
         found += [f"<{tag} {name}>" for name in sorted(odd)]
         if not element.attrib.get("href", "#").startswith("#"):
             found.append(f"a link to {element.attrib['href'][:60]}")
+        if element.attrib.get("tabindex", "0") != "0":
+            found.append("another order of the Tab key")
         if tag == "img":
             found += _picture(element.attrib)
     count = Counter(element.tag for element in tree.iter())

@@ -1,8 +1,10 @@
 """What is handed in: read whatever it is, put onto the master with a note, shown without harm."""
 
 import base64
+import collections
 import html.parser
 import json
+import re
 import time
 
 import pytest
@@ -238,9 +240,13 @@ def test_there_is_room_for_so_much_and_no_more():
 
 TEXTS = {
     "a<b and a < b": "a< b and a < b",
-    "$x<y$ <b>bold</b> <br/> <https://a.org/x>": "$x< y$ <b>bold</b> <br/> <https://a.org/x>",
+    "$x<y$ <b>bold</b> <br/> <https://a.org/x>": "$x< y$ <b>bold</b> <br/> https://a.org/x",
+    "<s>no</s> <s>[x](u '</s>')": "<s>no</s> < s>[x](u '< /s>')",
+    "![a](b/c.png) ![d](https://a.org/x.png)": "![a](b/c.png) [d](https://a.org/x.png)",
+    "# why\na # b": "# \u2060why\na # b",
+    "> why\n> ---\n\n---": "> why\u2060\n> ---\n\n---",
     "<script>alert(1)</script>": "< script>alert(1)< /script>",
-    "<b onclick=alert(1)>x</b>": "< b onclick=alert(1)>x</b>",
+    "<b onclick=alert(1)>x</b>": "< b onclick=alert(1)>x< /b>",
     "<IMG SRC=x ONERROR=y>": "< IMG SRC=x ONERROR=y>",
     "<!-- x --><?php ?>": "< !-- x -->< ?php ?>",
     "[x](javascript:alert(1)) [y](JaVaScRiPt :z)": "[x](javascript :alert(1)) [y](JaVaScRiPt  :z)",
@@ -261,30 +267,44 @@ EVIL = [
     "[a]: javascript:alert(1)\n[a]", "<javascript:alert(1)>", "[x](<javascript:alert(1)>)", "[x](\tjavascript:1)",
     "![x](https://a.org/x.png\" onerror=\"alert(1))", "[x](&#x6a;avascript:1)", "`<script>`", "    <script>", "<style>",
     "$<script>alert(1)</script>$", "<b\nonclick=alert(1)>", "[x](vbscript:1)", "[x](file:///etc/x)", "<details open>",
+    "<pre>\n<https://contenteditable/autofocus/onfocus=alert(1)>\n</pre>", "<<https://onclick=x>x>", "<s>\n\nx",
+    "<details>\n<https://style=position:fixed>\n", "<b>[x](u '</b>')", "<small>`</small>`", "<i>$</i>$", "<s>\\`</s>",
+    "# why", "why\n===", "1. - > # why", "why \n  --", "###### why ##",
+    "![x](https://a.org/x.png)", "![x](//a.org/x)", "![x](/logout)", "!![x](../x)", "![x\\](a.png)](https://a.org/x)",
+    "![x`](a.png)`](https://a.org/x)", "![x$](a.png)$](https://a.org/x)", "![x][y]\n\n[y]: https://a.org/x",
+    "![x](a.\\./x)",
 ]  # fmt: skip
 
 
 class Tags(html.parser.HTMLParser):
-    """Every tag that a browser would see, with its attributes."""
+    """Every tag that a browser would see, with its attributes, and which inline tags stay open."""
 
     def __init__(self, page):
         super().__init__()
-        self.found = []
+        self.found, self.open = [], collections.Counter()
         self.feed(page)
 
     def handle_starttag(self, tag, attributes):
         self.found.append((tag, dict(attributes)))
+        self.open[tag] += tag in clean.INLINE
+
+    def handle_endtag(self, tag):
+        self.open[tag] -= self.open[tag] > 0
 
 
 @pytest.mark.parametrize("evil", [*TEXTS, *EVIL])
 def test_markdown_rendered_by_nbconvert_runs_nothing(evil):
     from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
-    for tag, attributes in Tags(markdown2html_mistune(clean.markdown(evil))).found:
+    seen = Tags(markdown2html_mistune(clean.markdown(evil)))
+    assert +seen.open == {}  # a browser would go on with it to the end of the page
+    for tag, attributes in seen.found:
         assert tag in clean.HARMLESS or tag in ("a", "img"), tag
         assert not any(name.startswith("on") for name in attributes)
         target = (attributes.get("href") or attributes.get("src") or "").strip().lower()
         assert not target.startswith(("javascript:", "vbscript:", "file:", "data:text")), target
+        assert "style" not in attributes and attributes.get("id") != "why"  # nbgrader's box for a score has this id
+        assert tag != "img" or re.fullmatch(r"data:image/\S*|[\w/]+\.png", target), target
 
 
 @given(st.text(max_size=300))

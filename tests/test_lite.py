@@ -106,6 +106,18 @@ def test_a_repacked_wheel_installs_and_has_the_same_bytes_each_time(lite, tmp_pa
     assert (tmp_path / "there" / "autograd" / "numpy" / "__init__.py").is_file()
 
 
+def test_folders_are_taken_out_of_a_wheel_and_its_list(lite, tmp_path):
+    wheel = lite.repack("autograd", tmp_path)
+    whole = wheel.stat().st_size
+    lite.slim(wheel, "autograd/scipy/")
+    with zipfile.ZipFile(wheel) as archive:
+        (record,) = [name for name in archive.namelist() if name.endswith("/RECORD")]
+        listed = [path for path, *_ in csv.reader(archive.read(record).decode().splitlines())]
+        assert sorted(listed) == sorted(archive.namelist()) and archive.testzip() is None
+    assert "autograd/core.py" in listed and not [name for name in listed if name.startswith("autograd/scipy/")]
+    assert wheel.stat().st_size < whole
+
+
 def test_what_cannot_be_repacked_is_said(lite, tmp_path):
     with pytest.raises(ValueError, match="numpy is not pure Python here"):
         lite.repack("numpy", tmp_path)

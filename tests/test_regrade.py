@@ -322,6 +322,34 @@ def test_many_changes_are_counted_and_the_first_are_shown(capsys):
     assert "! and 40 more" in out and "c5 0 -> 1 and 3 more" in out and "\x1b" not in out and "\u202e" not in out
 
 
+DAMAGED = ["[]", "null", "{", '"ada"', '{"student": "ada"}', '{"when": 1}', "\\u0000", "9" * 5000, "[" * 5000]
+WRONG = [("old", "x"), ("new", float("nan")), ("new", True), ("new", float("inf")), ("student", 3), ("when", None),
+         ("why", 5), ("why", [1]), ("cells", [1]), ("cells", {"a": 3}), ("cells", {"a": [float("nan"), 1]}),
+         ("because", {})]  # fmt: skip
+
+
+def test_damaged_lines_of_the_history_are_counted_and_end_nothing(class_of, capsys, tmp_path):
+    history = regrade.History(course.find(), "ps1")
+    good = regrade.entry("ada", 4.0, 2.0, {"a/b": [4.0, 2.0]}, "because", ["why"])
+    history.add(good)
+    with history.path.open("a", encoding="utf-8") as file:
+        lines = [*DAMAGED, *(json.dumps({**good, key: value}) for key, value in WRONG)]
+        file.write("".join(f"{line}\n" for line in lines))
+    history.add(good)
+    assert history.lines() == [good, good]
+    file = tmp_path / "history.json"
+    assert command.history("ps1", (), file) == 0
+    shown = capsys.readouterr().out
+    assert f"! {len(lines)} lines are damaged and not shown: {history.path}" in " ".join(shown.split())
+    assert shown.count("ada: 4 -> 2") == 2
+    written = json.loads(file.read_text())
+    assert written == {"assignment": "ps1", "history": [good, good], "damaged": len(lines)}
+    history.path.write_text("{\n")
+    with pytest.raises(Problem, match="has nothing"):
+        command.history("ps1")
+    assert "! 1 line is damaged" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_a_changed_test_in_a_terminal(tmp_path):
     """The command itself, with the real engine and sandbox."""
@@ -336,5 +364,6 @@ def test_a_changed_test_in_a_terminal(tmp_path):
     assert max(map(len, text.splitlines())) <= 100
     done = call("grade", "ps1", "--because", "the sign was wrong", cwd=folder)
     assert done.returncode == 0 and "2 of 2 scores changed: 1 up, 1 down" in done.stdout
-    done = call("grade", "ps1", "--history", "--student", "bob", cwd=folder)
+    done = call("grade", "ps1", "--history", "--student", "bob", "--json", "bob.json", cwd=folder)
+    assert [line["student"] for line in json.loads((folder / "bob.json").read_text())["history"]] == ["bob"]
     assert "bob: 3 -> 4, by" in done.stdout and "the sign was wrong; the source notebook changed" in done.stdout

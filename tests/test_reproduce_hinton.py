@@ -1,6 +1,7 @@
 """The auto-encoder of Hinton & Salakhutdinov: natural gradient, jitter, the change of units, the clock, a tiny run."""
 
 import itertools
+import json
 import math
 
 import autograd.numpy as anp
@@ -11,7 +12,7 @@ from autograd import grad
 from numpy.testing import assert_allclose, assert_array_equal
 
 from enm5310 import autoencoder, nets
-from tests.benchmarks import harness, hinton, kfac
+from tests.benchmarks import harness, hinton, kfac, results
 from tests.benchmarks.harness import OURS, Timing
 from tests.benchmarks.reproduce import hinton as experiment
 
@@ -258,18 +259,32 @@ def test_a_tiny_run_has_every_row_and_figure(monkeypatch):
     assert numbers["squared error per test image, 30 numbers of PCA"].ours == f"{floor:.2f}"
 
 
-def test_training_counts_pretraining_and_lowers_the_error():
+@pytest.fixture(scope="module")
+def trained():
+    return hinton.compete(hinton.CONTENDERS[:2], blobs(200, 0), blobs(60, 1), experiment.SMALL, lambda words: None)
+
+
+def test_training_counts_pretraining_and_lowers_the_error(trained):
     train, test = blobs(200, 0), blobs(60, 1)
-    done = hinton.compete(hinton.CONTENDERS[:2], train, test, experiment.TINY.plan, lambda words: None)
     mean = float(np.sum((test - train.mean(0)) ** 2) / len(test))
-    for name, trained in done.items():
-        assert trained.test_error < mean, name
-        assert trained.test_error == pytest.approx(hinton.error(test, trained.params), rel=1e-6)
-        assert trained.train_error == pytest.approx(hinton.error(train, trained.params), rel=1e-6)
-        assert len(trained.watch.errors) >= 2 and trained.watch.steps > 2
-    second = done[hinton.PRETRAINED].watch
+    for name, one in trained.items():
+        assert one.test_error < mean, name
+        assert one.test_error == pytest.approx(hinton.error(test, one.params), rel=1e-6)
+        assert one.train_error == pytest.approx(hinton.error(train, one.params), rel=1e-6)
+        assert len(one.watch.errors) >= 2 and one.watch.steps > 2
+    second = trained[hinton.PRETRAINED].watch
     assert 0 < second.pretraining < max(second.errors)
-    assert done[OURS].watch.pretraining == 0
+    assert trained[OURS].watch.pretraining == 0
+
+
+def test_the_numbers_of_the_benchmark_can_be_written(trained, monkeypatch):
+    monkeypatch.setattr(hinton, "mnist", lambda: (blobs(200, 0), blobs(60, 1), "blobs"))
+    monkeypatch.setattr(hinton, "compete", lambda contenders, *rest: {c.name: trained[c.name] for c in contenders})
+    line = hinton.measure(hinton.CONTENDERS[:2], experiment.SMALL)
+    written = json.loads(json.dumps(results.as_json(line), allow_nan=False))
+    assert written["ours"]["median"] == trained[OURS].test_error
+    assert written["met"] is None  # nobody to be compared with
+    assert "data: blobs" in written["notes"] and len(written["notes"]) == 3
 
 
 def test_pytorch_trains_the_same_network(monkeypatch):

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from enm5310.checks import part1
 from enm5310.practice import notebook, progress, runner, saves, watch, watching
-from tests.notebooks import exercises, reference
+from tests.notebooks import PARTS, exercises, reference
 from tests.students import IDS, PART, STARTER, write
 
 UNBIASED = "def covariance(X):\n    return np.cov(X, rowvar=False)"
@@ -173,6 +173,14 @@ class Terminal:
         os.write(self.ours, key)
         return since
 
+    def resize(self, columns, lines):
+        import fcntl
+        import struct
+
+        since = len(self.data)
+        fcntl.ioctl(self.theirs, self.termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        return since
+
     def ended(self):
         """The exit code; the screen, the cursor and the terminal's mode must be as before."""
         until = time.monotonic() + PATIENCE
@@ -231,6 +239,87 @@ def test_an_interrupt_while_a_notebook_runs_ends_everything_at_once(home, how):
     while running_in(home):
         assert time.monotonic() < until, running_in(home)
         time.sleep(0.1)
+
+
+@terminals
+def test_n_goes_on_h_and_s_end_in_the_solution_and_a_checks_everything(home):
+    first, second, *_, last = exercises(PART)
+    heading = "{0.id} {0.title} \u25cb not attempted, 0 of {0.max_points} points"
+    with Terminal(home, columns=100) as t:
+        t.wait(heading.format(first))
+        t.wait(heading.format(second), t.press(b"n"))
+        for number in range(1, len(second.hints) + 1):
+            t.wait(f"Hint {number} of {len(second.hints)}:", t.press(b"h"))
+        t.wait("Solution:", since := t.press(b"s"))
+        t.wait("return X.T @ X / len(X)", since)
+        for _ in exercises(PART)[2:]:
+            t.press(b"N")  # with Caps Lock
+        t.wait(heading.format(last))
+        t.wait(heading.format(exercises(PARTS[1])[0]), t.press(b"n"))  # and so into the next part
+        since = t.press(b"a")
+        t.wait("checking 01_pca", since)
+        t.wait(f"! {PART}: 0 of {TOTAL} points: {len(exercises(PART))} not attempted", since)
+        t.press(b"x")
+        t.press(b"q")
+        assert t.ended() == 0
+    known, _ = progress.load(home)
+    assert known.hints == {second.id: len(second.hints)} and len(known.verdicts) == len(exercises(PART))
+
+
+@terminals
+@pytest.mark.parametrize(("columns", "lines"), [(40, 12), (120, 50), (20, 3)])
+def test_a_terminal_that_changes_its_size_is_filled_and_never_overrun(home, columns, lines):
+    with Terminal(home) as t:
+        t.wait("save your notebook to check it")
+        since = t.resize(columns, lines)
+        until = time.monotonic() + PATIENCE
+        while t.data.count(b"\x1b[H", since) < 4:
+            assert time.monotonic() < until
+            t.read()
+        frame = t.data.split(b"\x1b[H")[-2].decode()  # whole, and drawn after the change
+        rows = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", frame).replace("\r", "").split("\n")
+        assert len(rows) == lines and max(map(len, rows)) <= columns
+        assert "q quit" in " ".join(" ".join(rows).split())
+        t.press(b"q")
+        assert t.ended() == 0
+
+
+@terminals
+def test_a_terminal_that_is_closed_ends_it_also_while_a_notebook_runs(home):
+    t = Terminal(home)
+    try:
+        t.wait("save your notebook")
+        write(book(home), {"center": "import time\ntime.sleep(60)"})
+        t.wait("checking 01_pca")
+    finally:
+        os.close(t.theirs)
+        os.close(t.ours)
+    try:
+        assert t.process.wait(PATIENCE) >= 0  # by itself; what it says goes nowhere
+    finally:
+        t.process.kill()
+        t.process.wait()
+    until = time.monotonic() + PATIENCE
+    while running_in(home):
+        assert time.monotonic() < until, running_in(home)
+        time.sleep(0.1)
+
+
+def test_a_pipe_that_nobody_reads_any_more_ends_it_without_a_complaint(home):
+    process = subprocess.Popen([sys.executable, "-W", "error", "-m", "enm5310", "watch"], cwd=home,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    try:
+        assert process.stdout.readline().startswith(b"watching the notebooks of ")
+        process.stdout.close()  # as `| head -1` does
+        book(home).unlink()
+        said = process.stderr.read()
+        code = process.wait(PATIENCE)
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+    assert said == b"" and code in (0, 1, 141)
+    assert running_in(home) == []
 
 
 def test_in_a_pipe_there_is_one_line_per_change_and_no_control_code(home):

@@ -170,7 +170,7 @@ TABLES = ("table", "thead", "tbody", "tfoot", "tr", "th", "td", "caption", "div"
 _PAIR = rf"<({'|'.join(INLINE)})>[^<>`$\[\]\\\n]*</\2>"  # nothing in between that could swallow its end
 _TAG = re.compile(rf"({_PAIR})|<(?=[A-Za-z/!?])(?!/?(?:{'|'.join(HARMLESS[len(INLINE):])})\s*/?>)")
 _ADDRESS = re.compile(r"<(https?://[^\s<>\"'`]+)>")  # in a block of HTML a browser reads a tag with attributes
-_INSIDE = r"\[[^\[\]\n]*\]\((?:data:image/|(?!/)(?!\S*\.\.)[\w./ -]+\))"  # a picture of the submission's own
+_INSIDE = r"\[[^\[\]\\`<$\n]*\]\((?:data:image/|(?!/)(?:(?!\.\.)[\w./ -]){1,300}\))"  # in the submission
 _PICTURE = re.compile(rf"(?<!!)!+(?=\[)(?!{_INSIDE})")
 _HEADING = re.compile(r"(?m)^([ \t>*+\d.)-]*#{1,6}[ \t]+)|(?<=\S)(?=[ \t]*\n[ \t>]*(?:=+|-+)[ \t]*$)")
 _SCHEME = re.compile(

@@ -89,11 +89,11 @@ def replay(student, exercise, assignment=None, unsafe=False, engine=None):
     return replay.replay(student, exercise, assignment, engine or the_engine(), unsafe, _alone)
 
 
-def history(assignment, students=()):
-    """Prints who changed which score, when and why; the exit code."""
+def history(assignment, students=(), file=None):
+    """Prints who changed which score, when and why, and writes it to a JSON file if one is named; the exit code."""
     here = course.find()
     sources.notebooks(here, assignment)  # Problem: there is none
-    return diffs.show_history(here, assignment, students)
+    return diffs.show_history(here, assignment, students, file)
 
 
 def _found(here, asked, submitted, names):

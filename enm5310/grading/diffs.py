@@ -1,5 +1,7 @@
 """How grading again looks: scores before and after, and the history of them."""
 
+import json
+
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -70,10 +72,17 @@ def _cells(change, short):
     return ", ".join(parts[:6]) + (f" and {len(parts) - 6} more" if len(parts) > 6 else "")
 
 
-def show_history(here, assignment, students=()):
-    """All lines of the history, or those of some students."""
-    lines = [entry for entry in regrade.History(here, assignment).lines()
-             if not students or entry["student"] in students]  # fmt: skip
+def show_history(here, assignment, students=(), file=None):
+    """All lines of the history, or those of some students; written to a JSON file, too, if one is named."""
+    history = regrade.History(here, assignment)
+    lines, damaged = history.read()
+    lines = [entry for entry in lines if not students or entry["student"] in students]
+    if file is not None:
+        document = {"assignment": assignment, "history": lines, "damaged": damaged}
+        file.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    if damaged:
+        many = "1 line is" if damaged == 1 else f"{damaged} lines are"
+        console().print(Text(line(f"! {many} damaged and not shown: {history.path}"), style="yellow"))
     if not lines:
         whom = f" of {line(', '.join(students))}" if students else ""
         raise Problem(f"the history of {assignment} has nothing{whom}: `enm5310 grade {assignment}` writes it")

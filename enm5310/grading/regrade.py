@@ -54,17 +54,17 @@ class History:
 
     def lines(self):
         """All of them, the oldest first; what a killed run or a full disk has torn is no line."""
+        return self.read()[0]
+
+    def read(self):
+        """(the lines, how many more there are that are torn or damaged)"""
         try:
             data = self.path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
-            return []
-        found = []
-        for text in data.split("\n"):
-            with contextlib.suppress(ValueError, RecursionError):
-                entry = json.loads(text)
-                if isinstance(entry, dict) and {"when", "who", "student", "old", "new"} <= set(entry):
-                    found.append(entry)
-        return found
+            return [], 0
+        found = [_entry(text) for text in data.split("\n") if text.strip()]
+        whole = [entry for entry in found if entry is not None]
+        return whole, len(found) - len(whole)
 
     def add(self, entry):
         """Writes a line, and waits until the disk has it."""
@@ -75,6 +75,22 @@ class History:
             file.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def _entry(text):
+    """What a line of the history says, or None when it is none."""
+    with contextlib.suppress(ValueError, RecursionError, TypeError, KeyError, AttributeError):  # of any other shape
+        entry = json.loads(text)
+        e = {"cells": {}, "because": None, "why": [], **entry}
+        said = [e["when"], e["who"], e["student"], "" if e["because"] is None else e["because"], *e["why"]]
+        scores = [e["old"], e["new"], *(score for old, new in e["cells"].values() for score in (old, new))]
+        if all(isinstance(word, str) for word in said) and all(map(_score, scores)):
+            return {key: e[key] for key in ("when", "who", "student", "old", "new", "cells", "because", "why")}
+    return None
+
+
+def _score(value):
+    return value is None or (type(value) in (int, float) and abs(value) < 1e15)  # NaN is not
 
 
 def _ends_a_line(file):

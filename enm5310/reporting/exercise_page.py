@@ -79,7 +79,7 @@ def _shown_test(test):
     if test["cell_type"] != "code":
         return ""
     shown = coloured(source[:CODE].rstrip())
-    made = f"<h3>How it was tested</h3>\n<pre><code>{shown}</code></pre>\n" if shown else ""
+    made = f"<h3>How it was tested</h3>\n{pages.pre(f'<code>{shown}</code>')}\n" if shown else ""
     if int(hidden):
         made += "<p>There are more tests, which are not shown.</p>\n" if shown else "<p>The tests are not shown.</p>\n"
     return made

@@ -44,6 +44,14 @@ def words(given):
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", text(given))
 
 
+def pre(made, kind=""):
+    """Lines of text, which are HTML already.  A box that may have to be scrolled is a stop of the Tab key."""
+    lines = html.unescape(re.sub(r"<[^>]*>", "", made)).split("\n")
+    stop = ' tabindex="0"' if len(lines) > 20 or max(map(len, lines)) > 60 else ""
+    kind = f' class="{kind}"' if kind else ""
+    return f"<pre{kind}{stop}>{made}</pre>"
+
+
 def count(n, word):
     return f"{n:,} {word}{'s' * (n != 1)}"
 

@@ -30,7 +30,7 @@ class Sheet:
             return f'<div class="theirs answer">{self._cut(source, ANSWER)}</div>' if source.strip() else ""
         if not source.strip():
             return ""
-        return f"<pre><code>{self._code(source)}</code></pre>" + "".join(map(self._output, cell.get("outputs", ())))
+        return pages.pre(f"<code>{self._code(source)}</code>") + "".join(map(self._output, cell.get("outputs", ())))
 
     def without_places(self, given):
         """Text of a traceback or a message, without the paths of this machine."""
@@ -62,10 +62,10 @@ class Sheet:
         if self.characters <= 0:
             return '<p class="muted">An output is not shown: the page is full.</p>'
         if kind == "stream":
-            return f'<pre class="out">{self._cut(output["text"], OUT, ROWS)}</pre>'
+            return pages.pre(self._cut(output["text"], OUT, ROWS), "out")
         if kind == "error":
             said = f"{output['ename']}: {output['evalue']}".rstrip(": ")
-            return f'<pre class="out">{self._cut(said, OUT, ROWS)}</pre>'
+            return pages.pre(self._cut(said, OUT, ROWS), "out")
         data = output.get("data", {})
         for mime in ("image/png", "image/jpeg"):
             if mime in data:
@@ -76,7 +76,7 @@ class Sheet:
                 self.characters -= len(made)
                 return f'<div class="theirs">{self.without_places(made)}</div>'
         if "text/plain" in data:
-            return f'<pre class="out">{self._cut(data["text/plain"], OUT, ROWS)}</pre>'
+            return pages.pre(self._cut(data["text/plain"], OUT, ROWS), "out")
         return ""
 
     def _picture(self, data):

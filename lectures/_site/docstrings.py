@@ -1,6 +1,6 @@
-"""Sphinx extension: docstrings in the course's own prose, shown as they are meant and never read as reStructuredText.
+"""Sphinx extension: docstrings in the course's own prose, shown as they are meant, never read as reStructuredText.
 
-A docstring begins with its formula.  ``formulas`` renders what it is sure of; the rest stays in the letters of the code.
+A docstring begins with its formula.  ``formulas`` renders what it is sure of; the rest stays in the code's letters.
 Indented lines, lists and examples keep their lines, other paragraphs flow.
 """
 

@@ -17,6 +17,7 @@ OPERATORS = {  # names that stand upright, some with an index below
     **{name: rf"\operatorname*{{{name}}}" for name in ("argmax", "argmin")},
     **{name: rf"\operatorname{{{name}}}" for name in "KL ELBO JSD Var softplus tr diag Bernoulli softmax".split()},
 }  # fmt: skip
+FUNCTIONS = set("log exp tanh cos sin ln softplus softmax tr diag".split())  # these have no index
 NAMES = {"mean", "logvar", "rec", "kl", "elbo", "s2"}  # of the code, upright; those of a function's arguments are added
 SIGNS = {
     "<=": r"\le", ">=": r"\ge", "<-": r"\leftarrow", "->": r"\to", "||": r"\,\|\,", "~": r"\sim", "=": "=", "<": "<",
@@ -75,7 +76,7 @@ def _ends_sentence(text, at):
 
 
 def _prose(token, names):
-    return token[0].isalpha() and not _known(token, names)
+    return token[0].isalpha() and token != "sqrt" and not _known(token, names)
 
 
 def _known(token, names):
@@ -214,7 +215,7 @@ def _name(token, names):
     base, line, index = bare.partition("_")
     if line and not index and base in ("E", "sum", "prod"):
         return _base(base, names)  # an index in braces follows
-    if line and not index or "_" in index:
+    if line and (not index or "_" in index or base in FUNCTIONS):  # log_w: an index, or a word of the code?
         raise Unknown(token)
     tex = _base(base, names)
     if index == "hat":
@@ -235,7 +236,7 @@ def _base(base, names):
         return "d" + _base(found[1], names)
     if base in names:
         return rf"\mathrm{{{base}}}"
-    raise Unknown(base)  # also log_w: an index, or a word of the code?
+    raise Unknown(base)
 
 
 def _index(index):

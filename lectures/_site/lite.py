@@ -18,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lite_wheels import describe, key, repack, sha256
+from lite_wheels import describe, key, repack, sha256, slim
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATION = Path(__file__).with_name("lite")
@@ -129,9 +129,10 @@ def _run(module, *arguments, cwd):
 
 
 def _enm5310(folder):
-    """The wheel of this checkout, with data, lectures and solutions (a check's ``solution()`` shows them)."""
+    """The wheel of this checkout, with the solutions that a check shows and without what lies beside it as contents."""
     _run("hatchling", "build", "-t", "wheel", "-d", str(folder), cwd=ROOT)
     (wheel,) = folder.glob("enm5310-*.whl")
+    slim(wheel, "enm5310/_course/lectures/", "enm5310/_course/exercises/")
     return wheel
 
 

@@ -31,6 +31,18 @@ def repack(name, folder):
     return wheel
 
 
+def slim(wheel, *folders):
+    """Takes folders out of a wheel, and out of its list of files."""
+    with zipfile.ZipFile(wheel) as archive:
+        files = [(info, archive.read(info)) for info in archive.infolist() if not info.filename.startswith(folders)]
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for info, data in files:
+            if info.filename.endswith(".dist-info/RECORD"):
+                kept = [line for line in data.decode().splitlines() if not line.startswith(folders)]
+                data = "".join(f"{line}\n" for line in kept).encode()
+            archive.writestr(info, data)
+
+
 def describe(wheel):
     """A wheel's entry in the lock file."""
     with zipfile.ZipFile(wheel) as archive:

@@ -19,8 +19,8 @@ NO_REFERENCE = {"cli", "course", "doctor", "release", "start", "__init__", "__ma
 TOP = """API reference
 =============
 
-Every formula of the lectures lives in one module, in NumPy and autograd; each function's first line is its formula. Where the notation
-is simple enough to be rendered without a doubt it is shown as mathematics, elsewhere as it stands in the code.
+Every formula of the lectures lives in one module, in NumPy and autograd, and a function's description begins with its
+formula. Where that can be rendered without a doubt it is shown as mathematics, elsewhere as it stands in the code.
 
 """
 

@@ -108,14 +108,11 @@ class KFAC:
         layers = [(M[:-1], M[-1]) for M in self.weights]
         return layers[: self.depth], layers[self.depth :]
 
-    def step(self, X, progress, target=None):
-        """One step on the rows of X, progress in [0, 1) of the whole run; the cross-entropy before it.
-
-        target: what to reconstruct, when that is not X itself.
-        """
-        s, target = self.settings, X if target is None else target
+    def step(self, X, progress):
+        """One step on the rows of X, progress in [0, 1) of the whole run; the cross-entropy before it."""
+        s = self.settings
         inputs, P = forward(self.params, X)
-        derivatives = backward(self.params, inputs, (P - target) / np.float32(len(X)))
+        derivatives = backward(self.params, inputs, (P - X) / np.float32(len(X)))
         gradient = [layer_gradient(h, G) for h, G in zip(inputs, derivatives, strict=True)]
         if self.t % s.every == 0 or self.t < s.warm:
             self.look(inputs, P)
@@ -131,7 +128,7 @@ class KFAC:
             v -= d
             M += v
         self.t += 1
-        return cross_entropy(target, P)
+        return cross_entropy(X, P)
 
     def look(self, inputs, P):
         """Bring A and S up to date from some rows of the minibatch, from all of them at the first step."""

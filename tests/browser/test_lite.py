@@ -123,7 +123,8 @@ def visit(browser, lite, release):
 
         def heard(message):
             place = message.location["url"]
-            if message.type == "error" and not ("status of 404" in message.text and re.search(absent, place)):
+            missing = re.search("status of 404|does not exist", message.text)
+            if message.type == "error" and not (missing and re.search(absent, place + message.text)):
                 trouble.append(f"console: {message.text} {place}")
 
         context = browser.new_context(viewport={"width": 1200, "height": 900}, accept_downloads=True)
@@ -181,7 +182,7 @@ def run(page, code, cell=1):
             break
         page.wait_for_timeout(100)
     page.get_by_text("| Idle").wait_for(timeout=60_000)
-    return "\n".join(cell.locator(".jp-OutputArea-output").all_inner_texts())
+    return "\n".join(cell.locator(".jp-OutputArea-output").all_inner_texts()).strip()
 
 
 # -------------------- files --------------------
@@ -209,7 +210,7 @@ def test_the_site_is_small_and_only_what_it_needs(built):
 
 
 def test_a_notebook_opens_and_nothing_is_fetched_before_a_kernel_is_chosen(visit, addresses, screenshot):
-    for notebook in ("lectures/00_start_here.ipynb", EXERCISES, "lectures/07_vae.ipynb"):
+    for notebook in ("lectures/00_start_here.ipynb", "lectures/07_vae.ipynb"):
         page, asked = visit(address_of(addresses[0], notebook))
         choose_kernel(page, "No Kernel")
         page.get_by_role("heading", name=title(notebook)).first.wait_for(timeout=60_000)
@@ -235,6 +236,17 @@ print(sys.platform, sys.maxsize, pathlib.Path.cwd(), m.version("enm5310"), m.ver
 print(len(sources), enm5310.course.parts_here(), len(zipfile.ZipFile(home / "datasets" / "digits.npz").namelist()))"""
 
 
+CAPTURE = """import importlib.util, os, pathlib, enm5310
+spec = importlib.util.spec_from_file_location("capture", pathlib.Path(enm5310.__file__).parent / "checks/capture.py")
+capture = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(capture)
+lines = []
+with capture.captured(lines):
+    print("by Python")
+    os.write(1, b"below Python")
+print(lines)"""  # what a check does around a student's function, without the NumPy that its package imports
+
+
 def expected_state():
     import importlib.metadata as m
 
@@ -245,7 +257,7 @@ def expected_state():
 
 def check_state(told):
     count, ours, autograds, digits = expected_state()
-    first, second = told.strip().splitlines()
+    first, second = told.splitlines()
     assert first.split() == ["emscripten", str(2**31 - 1), "/drive/exercises/01_pca", ours, autograds]
     with zipfile.ZipFile(digits) as archive:
         assert second.endswith(f"{list(PARTS)} {len(archive.namelist())}")
@@ -281,7 +293,7 @@ def test_a_site_that_brings_pyodide_along_starts_by_itself_and_asks_nobody(visit
     page, asked = visit(address_of(addresses[1], EXERCISES), absent=TRACEBACK)
     page.get_by_text("| Idle").wait_for(timeout=180_000)
     check_state(run(page, STATE))
-    assert asked == []
+    assert run(page, CAPTURE) == "['by Python', 'below Python']"
     refused = run(page, "%pip install scipy")
     assert "PyPI fallback is disabled" in refused and asked == []
 
@@ -307,3 +319,12 @@ def test_changes_are_kept_here_until_the_copy_is_deleted_and_can_be_downloaded(v
     assert "mine = 1" in [source(cell) for cell in stored["cells"]]
     assert stored["metadata"]["kernelspec"]["name"] == "python3"  # so that it opens in every Jupyter
     screenshot(page, "changed")
+
+    page.locator(".jp-DirListing-item", has_text="01_pca.ipynb").click(button="right")
+    page.get_by_role("menuitem", name="Delete").click()
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    page.locator(".jp-Notebook").wait_for(state="detached", timeout=10_000)
+    page.goto(address_of(addresses[0], EXERCISES))
+    choose_kernel(page, "No Kernel")
+    page.locator(".cm-content", has_text="raise NotImplementedError").first.wait_for(state="attached", timeout=60_000)
+    assert first_answer().startswith("def center(X):")

@@ -48,16 +48,34 @@ def test_validate_names_the_cell_that_fails(open_page, course, screenshot):
 
 NBGRADERS_OWN = "https://cdnjs.cloudflare.com/ajax/libs/mathjax/"  # its pages of submissions always ask for it
 IDLE = "window.MathJax = {Hub: {Config() {}, Configured() {}, Queue() {}, Startup: {signal: {Interest() {}}}}};"
+HOSTILE = [
+    "<pre>\n<https://contenteditable/autofocus/onfocus=window.broken=1>x\n</pre>",  # Markdown calls it an address
+    "<details>\n<https://style=position:fixed;inset:0;background:white>\n",
+    "# test-doubled\n\n## why\n\ndraw\n====",  # the ids of the boxes for scores
+    "<s>struck <small>[small](x '</small>') <script>window.broken = 1</script>",
+    "![x](http://evil.example/x.png) ![y](/logout) <img src=x onerror=window.broken=1> <!-- <pre>",
+]
+SHOWS = """
+class Shows:
+    def _repr_html_(self):
+        return "<svg onload=window.broken=1></svg><p style=position:fixed onclick=x>x</p></div><iframe srcdoc='<b>'>"
+Shows()
+"""
 CLASS = {
     "ada": {},
     "bob": {"doubled": "return 3 * x"},
     "eve": {"doubled": "import os\n    os._exit(1)", "why": "Because <b>I</b> say so."},
+    "mallory": {
+        "edit": feedback_class.with_cells(
+            *(feedback_class.free(words, "markdown") for words in HOSTILE), feedback_class.free(SHOWS)
+        )
+    },
 }
 
 
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory):
-    """JupyterLab in a course folder after ``enm5310 grade``: ada is right, bob wrong once, eve's code ends Python."""
+    """JupyterLab in a course folder that was graded: one right, one wrong, one that ends Python, one hostile."""
     folder = courses.make(tmp_path_factory.mktemp("course") / "kurs")
     for student, given in CLASS.items():
         courses.hand_in(folder, student, {"problem1": courses.answered(**given)})
@@ -75,6 +93,7 @@ def instructor(browser, graded):
     page = context.new_page()
     page.on("console", lambda m: m.type == "error" and trouble.append(m.text))
     page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("dialog", lambda dialog: trouble.append(f"dialog: {dialog.message}"))
     page.on("request", lambda r: r.url.startswith((*INSIDE, NBGRADERS_OWN)) or trouble.append(r.url))
     page.goto(f"{graded.address}/tree?token={graded.token}")
     yield page
@@ -102,13 +121,13 @@ def open_submission(page, root, student):
 def test_formgrader_shows_a_class_graded_by_us(instructor, graded, screenshot):
     page, root = instructor, f"{graded.address}/formgrader"
     ((name, _, status, *_, submissions, _, _),) = rows(page, f"{root}/manage_assignments", "Name")
-    assert (name, status, submissions) == ("ps1", "draft", "3")
+    assert (name, status, submissions) == ("ps1", "draft", "4")
     screenshot(page, "assignments")
     got = {row[1]: (row[3], row[4]) for row in rows(page, f"{root}/manage_submissions/ps1", "Student ID")}
-    waits = "needs manual grading"
-    assert got == {"ada": (waits, "4 / 12"), "bob": (waits, "2 / 12"), "eve": (waits, "2 / 12")}
+    scores = {"ada": "4 / 12", "bob": "2 / 12", "eve": "2 / 12", "mallory": "4 / 12"}
+    assert got == {student: ("needs manual grading", score) for student, score in scores.items()}
     screenshot(page, "submissions")
-    assert [row[2:4] for row in rows(page, f"{root}/gradebook", "Assignment ID")] == [["3", "2.67 / 12"]]
+    assert [row[2:4] for row in rows(page, f"{root}/gradebook", "Assignment ID")] == [["4", "3 / 12"]]
 
     open_submission(page, root, "bob")
     score = {grade: page.locator(f"#{grade}").get_attribute("placeholder") for grade in ("test-doubled", "test-halved")}
@@ -121,6 +140,26 @@ def test_formgrader_shows_a_class_graded_by_us(instructor, graded, screenshot):
     said = page.locator("body").inner_text()
     assert "doubled ended its process" in said and "Because I say so." in said
     screenshot(page, "crash")
+
+
+def test_a_hostile_submission_takes_nothing_from_the_instructor(instructor, graded, screenshot):
+    """This page is of the instructor's own Jupyter server: a script in it could open a terminal."""
+    page = instructor
+    open_submission(page, f"{graded.address}/formgrader", "mallory")
+    assert page.evaluate("window.broken") is None
+    for grade, score in ("test-doubled", "2"), ("test-halved", "2"), ("why", None), ("draw", None):
+        box = page.locator(f"[id='{grade}']")
+        assert box.count() == 1 and box.evaluate("box => box.tagName") == "INPUT"
+        assert box.get_attribute("placeholder") == score and box.is_visible()
+    marks = "element => [...element.attributes].some(a => /^on/.test(a.name))"
+    shown = "[...document.querySelectorAll('.text_cell_render *, .output_area *')]"
+    assert page.evaluate(f"{shown}.length") > 15 and page.evaluate(f"{shown}.some({marks})") is False
+    addresses = page.evaluate(f"{shown}.map(element => element.src).filter(Boolean)")
+    assert all(address.startswith("data:image/") for address in addresses)
+    last = page.locator("#draw")
+    around = "e => { for (; e; e = e.parentElement) if (['S', 'SMALL', 'DETAILS'].includes(e.tagName)) return true; }"
+    assert last.evaluate(around) is None
+    screenshot(page, "hostile")
 
 
 def test_a_grade_given_by_hand_survives_grading_again(instructor, graded, screenshot):
@@ -144,4 +183,4 @@ def test_a_grade_given_by_hand_survives_grading_again(instructor, graded, screen
     page.locator("#why").scroll_into_view_if_needed()
     screenshot(page, "by_hand")
     got = {row[1]: row[4] for row in rows(page, f"{root}/manage_submissions/ps1", "Student ID")}
-    assert got == {"ada": "6.5 / 12", "bob": "2 / 12", "eve": "2 / 12"}
+    assert got == {"ada": "6.5 / 12", "bob": "2 / 12", "eve": "2 / 12", "mallory": "4 / 12"}

@@ -25,11 +25,11 @@ class Size(NamedTuple):
 
     hidden: int = 500
     latents: tuple = (3, 5, 10, 20, 200)
-    seen: int = 500_000
-    score: int = 250_000
-    manifold: int = 500_000
+    seen: int = 2_000_000
+    score: int = 1_000_000
+    manifold: int = 3_000_000
     first: int = 10_000  # where the curves begin
-    points: int = 12  # on each curve, equally far apart on its logarithmic axis
+    points: int = 16  # on each curve, equally far apart on its logarithmic axis
     judged: int = 5_000  # training images and test images each
     side: int = 20  # of the manifold
 
