@@ -207,7 +207,7 @@ def remarks(errors):
         f"was fitted. With a linear map to the code the error is {linear:.2f}: this is the number near 8.01. It still "
         f"falls slowly with more training, so its last digits are those of an optimiser, theirs as ours.",
         f"Most of that error is the linear map's. The same decoder reaches {search:.2f} when each image's code is "
-        f"searched for, and {best:.2f} when the loadings too are fitted to such codes. That is near the 3.00 of the "
+        f"searched for, and {best:.2f} when the loadings too are fitted to such codes. That is below the 3.00 of the "
         f"paper's deep auto-encoder, which codes an image by one pass through a network where this takes {NEW} "
         f"Newton steps for every image.",
     )
