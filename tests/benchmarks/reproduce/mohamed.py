@@ -302,7 +302,8 @@ def number(value, error):
 def how(size):
     return [
         "z ~ N(1, 1) as in both figures, one sample per gradient; figure 2 has (z - k)^2 for k from -3 to 3, figure 3 "
-        "the other two costs (figure 3's mu and sigma are those of this course's syllabus, its range of k is our choice).",
+        "the other two costs (figure 3's mu and sigma are those of this course's syllabus, its range of k is our "
+        "choice).",
         f"Points: {size.samples:,} samples of `enm5310.gradients` for each k, seed 0; ± is a standard error of a "
         "variance, sqrt((m4 - v^2) / S), bars are two of them.",
         f"Crossings: bisection with the noise held fixed, mean and standard error over {size.seeds} seeds of "
