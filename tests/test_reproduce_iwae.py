@@ -123,6 +123,19 @@ def test_rows_pair_the_images():
     assert rows["active units of 50: IWAE, K = 50"] == ("active units of 50: IWAE, K = 50", "25", "23", "table 1")
 
 
+def test_what_is_said_of_active_units_is_what_was_counted():
+    def said(counts, level=1):
+        judged = {key: like(0, n) for key, n in zip(iwae.WITHIN, counts, strict=True)}
+        judged = {key: now._replace(activity=level * now.activity) for key, now in judged.items()}
+        return iwae.units(judged, iwae.TINY, 30)
+
+    words = said((19, 20, 20, 22, 25))
+    assert "VAE 19, 20, 20; IWAE 19, 22, 25 (30 after the passes in common)" in words and "As in the paper" in words
+    for counts in ((21, 21, 21, 21, 21), (19, 20, 20, 18, 25), (19, 20, 25, 22, 25)):
+        assert "does not show here" in said(counts)
+    assert "does not show here" in said((19, 20, 20, 22, 25), 0.1)  # all within the noise
+
+
 def test_the_experiment_as_a_whole():
     told = []
     result = iwae.run(told.append, iwae.TINY, made_up())

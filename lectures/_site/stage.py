@@ -12,7 +12,7 @@ import reference
 ROOT = Path(__file__).resolve().parents[2]
 AS_THEY_ARE = (
     "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "enm5310/datasets/LICENSES.md", "lectures/*.md",
-    "lectures/contact_sheets/*.png", "lectures/reproductions/*.png", "exercises/*/*.ipynb",
+    "lectures/contact_sheets/*.png", "lectures/pictures/*", "lectures/reproductions/*.png", "exercises/*/*.ipynb",
 )  # fmt: skip
 NOTEBOOKS = "lectures/*.ipynb", "exercises/*/*.ipynb"
 FRONT = "lectures/index.md"
