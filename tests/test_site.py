@@ -118,11 +118,22 @@ def test_no_symbol_of_a_formula_is_lost_added_or_moved():
 # -------------------- docstrings as text --------------------
 
 
+def test_code_in_docstrings_is_set_as_code():
+    import docstrings as extension
+    from docutils.core import publish_doctree
+
+    said = "Where `minimise` stopped: ``x * y_``, a ` alone, `f(x)`."
+    rst = "\n".join(extension.to_rst([said]))
+    tree = publish_doctree(rst, settings_overrides={"report_level": 1, "halt_level": 1})
+    assert [node.astext() for node in tree.findall() if node.tagname == "literal"] == ["minimise", "x * y_", "f(x)"]
+    assert tree.astext() == "Where minimise stopped: x * y_, a ` alone, f(x)."
+
+
 def test_docstrings_are_text_whatever_they_contain():
     import docstrings as extension
 
-    shown = extension.to_rst(["*a* |b| `c` x_ :d: \\e <f>_", "goes on", "", "- one", "  more", "", ">>> 1 * 2", "2"])
-    assert shown[0] == r"\*a\* \|b\| \`c\` x\_ \:d\: \\e \<f\>\_ goes on"
+    shown = extension.to_rst(["*a* |b| `c x_ :d: \\e <f>_", "goes on", "", "- one", "  more", "", ">>> 1 * 2", "2"])
+    assert shown[0] == r"\*a\* \|b\| \`c x\_ \:d\: \\e \<f\>\_ goes on"
     text = "\n".join(shown[1:])
     assert text.count(".. code-block:: text") == 2 and "   - one\n     more" in text and "   >>> 1 * 2\n   2" in text
 

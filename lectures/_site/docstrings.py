@@ -16,6 +16,17 @@ def escaped(text):
     return re.sub(r"([^\w\s]|_)", r"\\\1", text)
 
 
+CODE = re.compile(r"(``?)([^`\s](?:[^`]*[^`\s])?)\1(?!`)")
+
+
+def prose(text):
+    """`escaped`, but for `code` between backquotes, which is set as such; "\\ " is a space that nobody sees."""
+    out, end = "", 0
+    for code in CODE.finditer(text):
+        out, end = f"{out}{escaped(text[end : code.start()])}\\ ``{code[2]}``\\ ", code.end()
+    return out + escaped(text[end:])
+
+
 def literal(lines, style="docstring"):
     return [".. code-block:: text", f"   :class: {style}", "", *(f"   {line}" for line in lines), ""]
 
@@ -45,7 +56,7 @@ def to_rst(lines, arguments=None):
         if i == 0 and arguments is not None and (found := formulas.split(text, arguments)):
             tex, text = found
             out += [".. math::", "", f"   {tex}", ""]
-        out += [escaped(text), ""] if text else []
+        out += [prose(text), ""] if text else []
     return out
 
 
@@ -69,7 +80,7 @@ def arguments_of(function):
 def process(app, what, name, item, options, lines):
     lines[:] = to_rst(lines, arguments_of(item) if what in ("function", "method") else None)
     if what == "class" and getattr(item, "_fields", None):
-        lines += [f"- ``{field}``{': ' * bool(said)}{escaped(said)}" for field, said in fields(item)] + [""]
+        lines += [f"- ``{field}``{': ' * bool(said)}{prose(said)}" for field, said in fields(item)] + [""]
 
 
 def skip(app, what, name, item, skip, options):
