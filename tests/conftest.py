@@ -1,6 +1,7 @@
 """Fixtures that several files share: executed notebooks, each executed once, and MNIST."""
 
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,12 @@ from enm5310 import datasets
 from tests.notebooks import PARTS, ROOT
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# in the background of a shell, or under nohup, these are ignored, by every child too: then no test could interrupt one
+for name, default in {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL}.items():
+    number = getattr(signal, name, None)  # Windows has no SIGHUP
+    if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, default)
 
 # busy machines make deadlines lie; CI draws the same examples every time, a developer's run draws new ones
 settings.register_profile("course", deadline=None, derandomize="CI" in os.environ)
