@@ -22,8 +22,8 @@ from tests.sampling import one_in
 
 EXERCISES = notebooks.every_exercise()
 every_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: f"{e.id} {e.name}")
-each_or_later = pytest.mark.parametrize(  # what takes long: one in three here, all of them in the slow part
-    "exercise", one_in(3, EXERCISES), ids=lambda e: f"{e.id} {e.name}"
+each_or_later = pytest.mark.parametrize(  # what takes long: one in five here, all of them in the slow part
+    "exercise", one_in(5, EXERCISES), ids=lambda e: f"{e.id} {e.name}"
 )
 every_slow_exercise = pytest.mark.parametrize(
     "exercise", one_in(3, [e for e in EXERCISES if e.slow]), ids=lambda e: f"{e.id} {e.name}"
