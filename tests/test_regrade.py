@@ -365,5 +365,6 @@ def test_a_changed_test_in_a_terminal(tmp_path):
     done = call("grade", "ps1", "--because", "the sign was wrong", cwd=folder)
     assert done.returncode == 0 and "2 of 2 scores changed: 1 up, 1 down" in done.stdout
     done = call("grade", "ps1", "--history", "--student", "bob", "--json", "bob.json", cwd=folder)
-    assert [line["student"] for line in json.loads((folder / "bob.json").read_text())["history"]] == ["bob"]
+    kept = json.loads((folder / "bob.json").read_text())["history"]
+    assert [(line["student"], line["old"], line["new"]) for line in kept] == [("bob", None, 3), ("bob", 3, 4)]
     assert "bob: 3 -> 4, by" in done.stdout and "the sign was wrong; the source notebook changed" in done.stdout
