@@ -130,7 +130,7 @@ def test_rows_read_the_curves():
 def test_the_experiment_as_a_whole():
     told = []
     result = aevb.run(told.append, aevb.TINY, made_up())
-    assert len(result.rows) == len(aevb.TINY.latents) + 4 and len(told) == len(aevb.TINY.latents) + 2
+    assert len(result.rows) == len(aevb.TINY.latents) + 4 and len(told) == len(aevb.TINY.latents) + 3
     bounds, grid = result.figures["bound"][0], result.figures["manifold"][0]
     panels = bounds.axes
     assert [ax.get_title() for ax in panels] == ["$N_z = 2$", "$N_z = 3$", "$N_z = 4$"]
@@ -145,3 +145,12 @@ def test_the_manifold_is_the_decoder_at_equal_probabilities():
     shown = aevb.manifold(params, 3)[0].axes[0].images[0].get_array()
     lower_left = vae.decode_mean(params, np.full((1, 2), np.sqrt(2) * -0.6840697, np.float32))  # Phi^-1(1/6)
     np.testing.assert_allclose(shown[-4:, :4], lower_left.reshape(4, 4), atol=1e-5)
+
+
+def test_step_sizes_are_judged_by_images_that_training_has_not_seen():
+    """Left halves are learned, right halves are held out: a bound near that of a coin says that they were unknown."""
+    half = np.repeat([1.0, 0.0], 32).astype(np.float32)
+    grey = np.concatenate([np.tile(half, (300, 1)), np.tile(1 - half, (50, 1))])
+    size = aevb.TINY._replace(held_out=50, tried=4000)
+    unknown, known = aevb.tried(grey, size), aevb.tried(np.tile(half, (350, 1)), size)
+    assert list(unknown) == list(aevb.RATES) and all(known[lr] > unknown[lr] + 20 for lr in aevb.RATES)

@@ -88,9 +88,9 @@ def made_up(n=300, side=4):
 
 def test_runs_share_their_beginning_and_leave_it_as_it_was():
     grey = made_up()[0]
-    shared = iwae.train(grey, 1, False, 1, iwae.start(grey, iwae.TINY), iwae.LR)
+    shared = iwae.train(grey, 1, False, 1, iwae.start(grey, iwae.TINY), 2e-3)
     before = [a.copy() for a in nets.leaves((shared.params, shared.state.m, shared.state.v))]
-    ends = [iwae.train(grey, 2, True, 1, shared, iwae.falling, seed=4) for _ in range(2)]
+    ends = [iwae.train(grey, 2, True, 1, shared, lambda done: 2e-3 * (1 - done), seed=4) for _ in range(2)]
     for a, b in zip(before, nets.leaves((shared.params, shared.state.m, shared.state.v)), strict=True):
         np.testing.assert_array_equal(a, b)
     for a, b in zip(nets.leaves(ends[0].params), nets.leaves(ends[1].params), strict=True):
@@ -139,9 +139,18 @@ def test_what_is_said_of_active_units_is_what_was_counted():
 def test_the_experiment_as_a_whole():
     told = []
     result = iwae.run(told.append, iwae.TINY, made_up())
-    assert len(result.rows) == 14 and len(told) == 6 and set(result.figures) == {"gain", "activity"}
+    assert len(result.rows) == 14 and len(told) == 7 and set(result.figures) == {"gain", "activity"}
     left, right = result.figures["gain"][0].axes
     assert [list(line.get_xdata()) for line in left.lines] == [[1, 5, 50]] * 4
     assert list(right.lines[1].get_ydata()) == [19, 22, 25]  # the IWAE's of the paper
     activity = result.figures["activity"][0].axes[0].lines[0].get_ydata()
     assert np.all(np.diff(activity) <= 0) and result.rows[1].ours == str(int(np.sum(activity > 0.01)))
+
+
+def test_learning_rates_are_judged_by_images_that_training_has_not_seen():
+    """Left halves are learned, right halves are held out: to the network these are worse than to a coin."""
+    half = np.repeat([1.0, 0.0], 32).astype(np.float32)
+    grey = np.concatenate([np.tile(half, (300, 1)), np.tile(1 - half, (50, 1))])
+    size = iwae.TINY._replace(tried=20)
+    unknown, known = iwae.tried(grey, size), iwae.tried(np.tile(half, (350, 1)), size)
+    assert list(unknown) == list(iwae.RATES) and all(known[lr] < unknown[lr] - 20 for lr in iwae.RATES)

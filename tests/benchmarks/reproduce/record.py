@@ -16,8 +16,8 @@ PAGE = FOLDER.parent / "REPRODUCTIONS.md"
 TOP = """# Papers, reproduced
 
 The papers' numbers beside ours. Every section is written by its command, on the machine named in it; a number that we
-could not reach stands here too, with why. Hyper-parameters were chosen on 10,000 training images held out (the last
-10,000); the test images were used once, at the end. All with the library in NumPy, without a GPU.
+could not reach stands here too, with why. Hyper-parameters were chosen on training images held out, the last 10,000;
+nothing was chosen by the test images. All with the library in NumPy, without a GPU.
 
     python -m tests.benchmarks reproduce NAME
 
