@@ -175,6 +175,16 @@ def test_the_front_page_moves_to_the_top_with_its_links():
         assert (ROOT / target).exists(), target
 
 
+def test_the_front_page_opens_jupyterlite_only_where_it_is_built():
+    import pages
+
+    text = (ROOT / "lectures" / "index.md").read_text(encoding="utf-8")
+    only = re.search(r"```{only} lite\n(.+?)```", text, re.S)[1]
+    (target,) = re.findall(r'href="([^"]+)"', only)
+    assert target.startswith(pages.LITE) and (ROOT / target.removeprefix(pages.LITE)).is_file()
+    assert text.count(pages.LITE) == 1
+
+
 def test_styles_and_scripts_of_the_site_ask_nothing_of_another_host():
     files = [p for p in (SITE / "static").rglob("*") if p.suffix in (".css", ".js", ".svg")]
     assert len(files) >= 4
