@@ -1,7 +1,8 @@
 """The moving picture of the README:  python -m tests.readme_picture [MNIST.npz]
 
 A VAE with two latents learns MNIST.  On the left the codes of test images, on the right what the decoder draws at a
-grid of codes, from the first step to the last.  Writes ``lectures/pictures/vae_learns.gif``, at most 1.5 MB.  The
+grid of codes, from the first step to the last; the loop begins at the end, so that what shows only its first frame (on
+paper, or without motion) shows what was learned.  Writes ``lectures/pictures/vae_learns.gif``, at most 1.5 MB.  The
 images are those of `datasets.fetch_mnist`, or of a file with x_train, x_test and y_test, as Keras keeps them.
 """
 
@@ -84,12 +85,12 @@ def gif(frames, width=800):
     for row, f in enumerate((small[0], small[len(small) // 2], small[-1])):
         pile.paste(f, (0, row * f.height))
     first, between, last = (round(1000 * s) for s in SECONDS)
+    pauses = [last, first, *[between] * (len(frames) - 2)]
     for colors in (128, 96, 64, 48, 32):
         palette = pile.quantize(colors, method=Image.Quantize.MAXCOVERAGE, kmeans=4)
-        few = [f.quantize(palette=palette, dither=Image.Dither.NONE) for f in small]
+        few = [f.quantize(palette=palette, dither=Image.Dither.NONE) for f in (small[-1], *small[:-1])]
         out = io.BytesIO()
-        few[0].save(out, format="gif", save_all=True, append_images=few[1:], loop=0, optimize=False,
-                    duration=[first, *[between] * (len(few) - 2), last])  # fmt: skip
+        few[0].save(out, format="gif", save_all=True, append_images=few[1:], loop=0, optimize=False, duration=pauses)
         if len(out.getvalue()) <= LIMIT:
             return out.getvalue()
     raise ValueError(f"{len(frames)} frames do not fit into {LIMIT} bytes; show fewer")

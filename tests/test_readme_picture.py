@@ -48,9 +48,17 @@ def test_frames_make_a_looped_picture_of_bounded_size(seen, monkeypatch):
     labels = np.arange(len(X)) % 10
     frames = [picture.frame(*look, labels) for look in (looks[0], looks[2])]
     assert frames[0].size == (1400, 760)
+
+    def nearest(shown):
+        off = [np.subtract(shown.convert("RGB"), f.resize(shown.size), dtype=float) for f in frames]
+        return np.argmin(np.mean(np.square(off), axis=(1, 2, 3)))
+
     with Image.open(io.BytesIO(picture.gif(frames))) as made:
         assert made.n_frames == 2 and made.info["loop"] == 0 and made.width == 800
-        assert made.info["duration"] == 1000 * picture.SECONDS[0]
+        assert made.info["duration"] == 1000 * picture.SECONDS[-1]
+        assert nearest(made) == 1  # the loop begins at its end
+        made.seek(1)
+        assert made.info["duration"] == 1000 * picture.SECONDS[0] and nearest(made) == 0
     monkeypatch.setattr(picture, "LIMIT", 1000)
     with pytest.raises(ValueError, match="2 frames do not fit into 1000 bytes"):
         picture.gif(frames)
