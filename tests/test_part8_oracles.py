@@ -43,8 +43,8 @@ def test_a_random_search_reaches_the_limit_as_rarely_as_the_volume_says():
     far = np.linalg.norm((rng.uniform(-3, 3, size=(n, part8.K)) - landscape.goal) @ landscape.A, axis=1)
     chain = np.floor(part8.LONGEST / np.sqrt(1 + far**2 / landscape.s))
     index = (chain**3 - chain) / 6
-    for share in (1e-3, 1e-4):  # instead of one in a million: seen often enough to count
-        hits = np.sum(index >= landscape.limit(1e-6 / share))
+    for share in (1e-3, 1e-4):  # of the points themselves: seen often enough to count
+        hits = np.sum(index >= landscape.limit(part8.ODDS / share))
         assert 0 < hits < share * n + 5 * math.sqrt(share * n)
 
 
@@ -58,7 +58,7 @@ def test_the_limit_is_the_first_chain_inside_a_ball_of_that_volume():
         n = round((6 * landscape.limit(calls)) ** (1 / 3))
         inside, outside = (math.sqrt(landscape.s * ((part8.LONGEST / m) ** 2 - 1)) for m in (n, n - 1))
         shares = [volume * r**part8.K / 6**part8.K * calls for r in (inside, outside)]
-        assert shares[0] < 1e-6 <= shares[1]
+        assert shares[0] < part8.ODDS <= shares[1]
 
 
 def test_the_decoder_writes_the_chain_that_the_distance_says_or_none():

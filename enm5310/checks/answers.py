@@ -62,7 +62,7 @@ def _plain_array(out):
     if kind == "O":
         raise Wrong("an array of Python objects; are its rows of different lengths?")
     if kind not in "biuf":
-        raise Wrong("an array of text or dates; the answer is an array of numbers")
+        raise Wrong("text or dates of NumPy; return numbers, or plain strings in a list (.tolist() makes them)")
     return _double(np.array(out, copy=True, subok=False, order="C"))
 
 
@@ -78,7 +78,7 @@ def _foreign(out):
         return "an autograd box: a value from inside grad() escaped; return plain numbers"
     if callable(out):
         return "a function instead of its value; did you forget the call (...)?"
-    return f"a {name.removeprefix('builtins.')}; return plain numbers or NumPy arrays"
+    return f"a {name.removeprefix('builtins.')}; return plain numbers, text, lists or NumPy arrays"
 
 
 # -------------------- fit: shape, then dtype, then finite --------------------

@@ -255,7 +255,7 @@ def _log_mean_exp(T):
 
 kl_bounds.mistake("exp(T) overflows for large T. Subtract the largest T before exp, and add it after log.",
                   of="dv_bound")(lambda T_p, T_q: np.mean(T_p) - np.log(np.mean(np.exp(T_q))))  # fmt: skip
-kl_bounds.mistake("You averaged inside the logarithm's place: log of an average is not the average of logs, E_q[T].",
+kl_bounds.mistake("You subtracted the average of T; DV wants the logarithm of the average of exp T, which is larger.",
                   of="dv_bound")(lambda T_p, T_q: np.mean(T_p) - np.mean(T_q))  # fmt: skip
 kl_bounds.mistake("log *mean* exp: you summed over q's samples, so log n_q is subtracted on top.", of="dv_bound")(
     lambda T_p, T_q: np.mean(T_p) - _log_mean_exp(T_q) - np.log(len(T_q)))  # fmt: skip

@@ -57,6 +57,9 @@ def bernoulli_loglik(t):
     x[:, 0] = logits[:, 0] < 0  # sure, and wrong: this pixel costs all of its logit
     logits[:2, 0], x[:2, 0] = 1000.0, [0.0, 1.0]
     with t.part(SURE): close(t("bernoulli_loglik", x, logits, like=(4,)), _pixel_by_pixel(x, logits))
+    logits = t.rng.uniform(6, 8, size=(4, 1)) * [[1], [-1], [1], [-1]]
+    x = 1.0 * (logits > 0)  # rather sure, and right: log(1 + e^l) is not l yet, 1/1000 is left
+    with t.part(SURE): close(t("bernoulli_loglik", x, logits, like=(4,)), _pixel_by_pixel(x, logits), rtol=0.02)
 
 
 def _pixel_by_pixel(x, logits):
@@ -96,6 +99,10 @@ for probability in (lambda l: 1 / (1 + np.exp(-l)), _sigmoid):
     _mistake_in_pixels("s(1000) rounds to 1, and log(1 - 1) is minus infinity. Simplify before you compute: "
                        "x l - log(1 + e^l).", lambda x, l, s=probability:
                        x * np.log(s(l)) + (1 - x) * np.log(1 - s(l)))  # fmt: skip
+for switch in (4, 5, 6):
+    _mistake_in_pixels("You put l for log(1 + e^l) where l is large, but too early: at l = 5 they differ by e^-5 = "
+                       "0.007. np.logaddexp(0, l) needs no such switch.", lambda x, l, c=switch:
+                       x * l - np.where(l > c, l, np.log(1 + np.exp(np.minimum(l, c)))))  # fmt: skip
 _mistake_in_pixels("The sign is flipped: this is the loss. The log-likelihood is negative here, and we maximise it.",
                    lambda x, l: -_right_term(x, l))  # fmt: skip
 _mistake_in_pixels("You averaged over the pixels. Independent pixels multiply, so their logarithms *add*: sum them, "
@@ -239,6 +246,8 @@ def continuous_bernoulli(t):
     for n in (3, 5, 1):
         lam = np.where(t.rng.uniform(size=n) < 0.5, t.rng.uniform(0.02, 0.4, n), t.rng.uniform(0.6, 0.98, n))
         with t.part(AWAY): _expect_mass_one(lam, t("continuous_bernoulli_logC", lam, like=(n,)))
+    lam = np.abs([0, 1] - t.rng.uniform(0.003, 0.01, size=2))  # nearly white, nearly black
+    with t.part(AWAY): _expect_mass_one(lam, t("continuous_bernoulli_logC", lam, like=(2,)))
     sides = t.rng.choice([-1.0, 1.0], size=6)
     lam = 0.5 + np.array([0, 1e-7, 1e-5, 1e-3, *t.rng.uniform([0.004, 0.005], [0.009, 0.05])]) * sides
     with t.part(MIDDLE):
@@ -300,6 +309,9 @@ _mistake_in_constant("You used log2 (bits); the course counts in nats.",
                      lambda t: np.log2(2 * np.arctanh(t) / t), 1.0)  # fmt: skip
 _mistake_in_constant("log C = log 2 + t^2/3 is the series near 1/2; away from it use 2 artanh(t) / t.",
                      lambda t: np.log(2) + t**2 / 3)  # fmt: skip
+for edge in (0.01, 0.02, 0.05):
+    _mistake_in_constant("You clipped lambda: the formula holds up to the ends, and C grows there without bound.",
+                         lambda t, e=edge: (lambda c: np.log(2 * np.arctanh(c) / c))(np.clip(t, 2 * e - 1, 1 - 2 * e)))
 _mistake_in_constant("C depends on lambda; 2 is its value at lambda = 1/2 only.", lambda t: np.log(2) + 0 * t)
 
 
@@ -781,8 +793,11 @@ def _expect_elbo(limit, both, train, test, rec, kl, spread):
 
 def _vae_symptom(rec, kl, spread, independent):
     """What to look at, given a VAE whose test ELBO is too low."""
+    if kl > 6 and rec < independent + 1:
+        return "a large KL that buys nothing: the training diverged. Make the steps smaller, or let them shrink"
     if kl < 0.05 or np.all(spread < 0.01):
-        return "the posterior has collapsed: no latent says anything about x. Let beta grow from 0, check beta's scale"
+        return ("the posterior has collapsed: no latent says anything about x. Let beta grow from 0, check beta's "
+                "scale, or make the steps smaller")  # fmt: skip
     if np.any(spread < 0.01):
         return "one latent has collapsed onto the prior: let beta grow from 0, or train longer"
     if kl > 6:
@@ -809,6 +824,8 @@ def _mistake_in_batch(say, f):
 _mistake_in_batch("You left beta out: rec - beta kl.", lambda params, x, eps, beta: _batch()(params, x, eps, 1.0))
 _mistake_in_batch("beta belongs to the KL alone; you multiplied rec by it as well.",
                   lambda params, x, eps, beta: beta * _batch()(params, x, eps, 1.0))  # fmt: skip
+_mistake_in_batch("beta belongs to the KL; you multiplied rec by it instead.", lambda params, x, eps, beta:
+                  beta * _batch()(params, x, eps, 1 / beta))  # fmt: skip
 _mistake_in_batch("You divided the KL by beta.", lambda params, x, eps, beta: _batch()(params, x, eps, 1 / beta))
 _mistake_in_batch("You added the KL: it is a price, rec - beta kl.",
                   lambda params, x, eps, beta: _batch()(params, x, eps, -beta))  # fmt: skip
@@ -832,12 +849,12 @@ _mistake_in_batch("All images share one noise, eps[0]; each has a row of its own
                   _batch(code=lambda m, s, e: m + np.exp(s / 2) * e[:1]))  # fmt: skip
 
 
-def _moved(times=lambda lr, n: lr, beta=lambda beta: beta, nets=(1, 1)):
-    """A wrong step: another length, another beta, or one network left where it is."""
+def _moved(times=lambda lr, n: lr, beta=lambda beta: beta, nets=(1, 1), bias=1):
+    """A wrong step: another length, another beta, or one network or all biases left where they are."""
 
     def wrong(params, x, eps, weight, lr):
         d = grad(_batch_elbo)(params, x, eps, beta(weight))
-        return tuple([(W + on * times(lr, len(x)) * dW, b + on * times(lr, len(x)) * db)
+        return tuple([(W + on * times(lr, len(x)) * dW, b + on * bias * times(lr, len(x)) * db)
                       for (W, b), (dW, db) in zip(net, d_net, strict=True)]
                      for net, d_net, on in zip(params, d, nets, strict=True))  # fmt: skip
 
@@ -854,6 +871,7 @@ _mistake_in_step("Your step has the gradient of the summed ELBO; batch_elbo is a
                  times=lambda lr, n: lr * n)  # fmt: skip
 _mistake_in_step("Your step ignores beta.", beta=lambda beta: 1.0)
 _mistake_in_step("Only your decoder moved; the encoder learns through the path z = mean + sigma eps.", nets=(0, 1))
+_mistake_in_step("Only your weights moved; the biases have a gradient, too.", bias=0)
 _mistake_in_step("Only your encoder moved; the decoder has a gradient, too.", nets=(1, 0))
 
 
@@ -937,6 +955,8 @@ _mistake_in_weight("You returned beta itself: that is right only if the reductio
 _mistake_in_weight("You returned the implied beta; the factor must turn it into the beta that is wanted.",
                    lambda beta, implied: implied)  # fmt: skip
 _mistake_in_weight("This repairs the loss to beta = 1; another beta is wanted.", lambda beta, implied: 1 / implied)
+clinic.mistake("You answer beta K / D whatever the reductions are; that is for two means.", of="kl_weight")(
+    lambda beta, red_rec, red_kl, D, K: beta * K / D)  # fmt: skip
 _mistake_in_weight("This is 1 over the factor: w * implied = beta.", lambda beta, implied: implied / beta)
 
 
@@ -961,7 +981,7 @@ ACTIVE, IWAE, BITS = "active_units", "iwae: log of the mean weight", "bits_per_d
     ],
 )  # fmt: skip
 def evaluation(t):
-    for n, k in [(4, 5), (8, 4), (3, 6)]:
+    for n, k in [(4, 6), (8, 5), (3, 7)]:
         mean, active = _means(t.rng, n, k)
         with t.part(ACTIVE):
             got = t("active_units", mean, like=(k,))
@@ -985,17 +1005,17 @@ def evaluation(t):
 
 
 def _means(rng, n, k):
-    """Posterior means with variances clearly above or below 0.01, some of each; which are above.
+    """Posterior means with variances above or below 0.01, some of each; which are above.
 
-    Three latents are not active: one near 0, one that moves a little and one that hardly moves, both far from 0.
-    One that is active has an average near 0.
+    Four latents are not active: one near 0, one that moves almost enough (by 1/(n - 1) it would be enough), one that
+    moves a little and one that hardly moves, far from 0.  One that is active, just so, has an average near 0.
     """
-    spread = np.array([0.004, 0.07, 0.004, 0.13, *rng.choice([0.13, 0.2, 1.5], size=k - 4)])
-    level = np.array([0.05, 1.0, 1.0, 0.005, *rng.uniform(0.3, 2, size=k - 4)])
+    spread = np.array([0.004, 0.098, 0.05, 0.004, 0.103, *rng.choice([0.13, 0.2, 1.5], size=k - 5)])
+    level = np.array([0.05, 1.0, 1.0, 1.0, 0.005, *rng.uniform(0.3, 2, size=k - 5)])
     shape = rng.normal(size=(n, k))
     shape = (shape - np.mean(shape, axis=0)) / np.std(shape, axis=0)
     order = rng.permutation(k)
-    return (rng.choice([-1.0, 1.0], size=k) * level + spread * shape)[:, order], (np.arange(k) > 2)[order]
+    return (rng.choice([-1.0, 1.0], size=k) * level + spread * shape)[:, order], (np.arange(k) > 3)[order]
 
 
 def _log_mean_weight(rec, z, mean, logvar):
@@ -1032,6 +1052,8 @@ _mistake_in_units("The variance is over the images, axis 0; you took it over the
 _mistake_in_units("You returned how many; say which, one answer per latent.",
                   lambda mean: np.sum(np.var(mean, axis=0) > 0.01))  # fmt: skip
 _mistake_in_units("You returned the variances; compare them with 0.01.", lambda mean: np.var(mean, axis=0))
+_mistake_in_units("You divided by n - 1; the variance over the images is by 1/n.",
+                  lambda mean: np.var(mean, axis=0, ddof=1) > 0.01)  # fmt: skip
 _mistake_in_units("The threshold is 0.01, not 0.1.", lambda mean: np.var(mean, axis=0) > 0.1)
 
 
@@ -1040,9 +1062,10 @@ def _lme(log_w):
     return top + np.log(np.mean(np.exp(log_w - top), axis=0))
 
 
-def _weights(prior=1.0, q=1.0, variance=np.exp):
+def _weights(prior=1.0, q=1.0, variance=np.exp, scale=1.0):
     def log_w(rec, z, mean, logvar):
-        log_q = -0.5 * np.sum(np.log(2 * np.pi * variance(logvar)) + (z - mean) ** 2 / variance(logvar), axis=-1)
+        v = variance(logvar)
+        log_q = -0.5 * np.sum(np.log(2 * np.pi) + scale * np.log(v) + (z - mean) ** 2 / v, axis=-1)
         return rec + prior * -0.5 * np.sum(np.log(2 * np.pi) + z**2, axis=-1) - q * log_q
 
     return log_w
@@ -1070,6 +1093,8 @@ _mistake_in_iwae("q is missing: w = p(x | z) p(z) / q(z | x).", _weights(q=0.0))
 _mistake_in_iwae("You multiplied by q; the weight divides by it.", _weights(q=-1.0))
 _mistake_in_iwae("Prior and q are exchanged: w = p(x | z) p(z) / q(z | x).", _weights(prior=-1.0, q=-1.0))
 _mistake_in_iwae("You read logvar as log sigma; it is log sigma^2.", _weights(variance=lambda s: np.exp(2 * s)))
+_mistake_in_iwae("The logvar in log q is missing: a density in z has 1/sigma in front.", _weights(scale=0.0))
+_mistake_in_iwae("You took the largest weight alone; average all K.", finish=lambda w: np.max(w, axis=0))
 _mistake_in_iwae("This is rec alone: the weight is p(x | z) p(z) / q(z | x).", lambda rec, z, mean, logvar: rec)
 _mistake_in_iwae("You subtracted the KL in closed form; here the weight of each draw needs p(z) / q(z | x) at its own "
                  "z.", lambda rec, z, mean, logvar: rec - _right_kl(mean, logvar))  # fmt: skip

@@ -360,7 +360,7 @@ def invalid_is_success(Z, y, m, seed):
 
 SYMPTOMS = {
     "search": [
-        (uniform, "once in a million times"),
+        (uniform, "once in a thousand times"),
         (outside, "clip to [-3, 3]"),
         (still, "points are the same"),
         (invalid_is_success, "is needed"),
