@@ -2,7 +2,7 @@
 
 import pytest
 from axe import violations
-from pages import export, live_figures, notebook, run_all, write
+from live_pages import export, live_figures, notebook, run_all, write
 from test_feedback_pages import addresses as pages_of_a_class
 from test_frames import gauss_figure, pca_figure
 from test_pad import pad_figure

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from pages import export, live_figures, notebook, picture, run_all, write
+from live_pages import export, live_figures, notebook, picture, run_all, write
 from sklearn.datasets import load_digits
 
 from enm5310.widgets.pad import pad
