@@ -30,7 +30,7 @@ def _softplus(a):
 
 # -------------------- 7.1 --------------------
 
-PIXELS, SURE = "black, white and grey pixels", "logits of 1000 and -1000"
+PIXELS, SURE = "black, white and grey pixels", "large logits, up to 1000 and -1000"
 
 
 @exercise(

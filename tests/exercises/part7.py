@@ -384,6 +384,12 @@ def independent(X, seed):
     return ([(np.zeros((64, 4)), np.zeros(4))], [(np.zeros((2, 64)), np.log(grey) - np.log(1 - grey))], "tanh")
 
 
+def diverged(X, seed):
+    """Steps that were too large: the variance of every code has run away, and the decoder looks at none."""
+    _, decoder, activation = independent(X, seed)
+    return [(np.zeros((64, 4)), np.array([0.0, 0.0, 9.0, 9.0]))], decoder, activation
+
+
 def untrained(X, seed):
     rng = np.random.default_rng(seed)
     return *vae.init(64, [32], 2, rng), "tanh"
@@ -425,6 +431,7 @@ def overflowing(X, seed):
 SYMPTOMS = {
     "training": [
         (independent, "the posterior has collapsed"),
+        (diverged, "the training diverged"),
         (untrained, "nothing was learned yet"),
         (stopped_early, "train longer"),
         (without_a_price, "is beta = 1 at the end"),

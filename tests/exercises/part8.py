@@ -339,7 +339,24 @@ def one_parent(Z, y, m, seed):
     return [np.clip(parent + size * e, -3, 3) for e in np.random.default_rng(seed).normal(size=(m, Z.shape[1]))]
 
 
-RUNS = {"search": [gaussian_process, one_parent]}
+def many_parents(Z, y, m, seed):
+    """An evolution strategy whose every child has a parent of its own among the five best."""
+    if np.sum(np.isfinite(y)) < 5:
+        return uniform(Z, y, m, seed)
+    rng, best = np.random.default_rng(seed), Z[np.argsort(-np.nan_to_num(y))[:5]]
+    return np.clip(best[rng.integers(5, size=m)] + 0.97 ** (len(y) / m) * rng.normal(size=(m, Z.shape[1])), -3, 3)
+
+
+def cross_entropy(Z, y, m, seed):
+    """Rubinstein's method: a Gaussian with mean and standard deviations of the ten best, and a little more."""
+    if len(y) < 40:
+        return uniform(Z, y, m, seed)
+    best = Z[np.argsort(-np.nan_to_num(y))[:10]]
+    spread = best.std(axis=0) + 0.1
+    return np.clip(best.mean(axis=0) + spread * np.random.default_rng(seed).normal(size=(m, Z.shape[1])), -3, 3)
+
+
+RUNS = {"search": [gaussian_process, surrogate_gradient, one_parent, many_parents, cross_entropy]}
 
 
 def outside(Z, y, m, seed):
@@ -348,6 +365,11 @@ def outside(Z, y, m, seed):
 
 def still(Z, y, m, seed):
     return np.zeros((m, Z.shape[1])) + 0.5
+
+
+def near_zero(Z, y, m, seed):
+    """No search, only where a prior would draw from."""
+    return np.clip(0.9 * np.random.default_rng(seed).normal(size=(m, Z.shape[1])), -3, 3)
 
 
 def invalid_is_success(Z, y, m, seed):
@@ -361,6 +383,7 @@ def invalid_is_success(Z, y, m, seed):
 SYMPTOMS = {
     "search": [
         (uniform, "once in a thousand times"),
+        (near_zero, "once in a thousand times"),
         (outside, "clip to [-3, 3]"),
         (still, "points are the same"),
         (invalid_is_success, "is needed"),
